@@ -1,0 +1,35 @@
+"""Every kernel as its formula: NumPy, slow and obvious.
+
+These are the definitions. The compiled kernels have the same names and signatures and are tested against them; a reader who
+wants to know what a kernel computes reads it here. Arrays in, arrays out, float32 or float64; the dtype that comes in goes out.
+Settings of windows are (height, width) tuples.
+"""
+
+from minigrad.kernels.reference.conv import conv2d, conv2d_input_grad, conv2d_weight_grad
+from minigrad.kernels.reference.optim import adam_step, sgd_step
+from minigrad.kernels.reference.pool import (
+    avg_pool2d,
+    avg_pool2d_grad,
+    max_pool2d,
+    max_pool2d_collect,
+    max_pool2d_route,
+)
+from minigrad.kernels.reference.simple import channel_moments, channel_sum, matmul, relu, relu_gate
+
+__all__ = [
+    "adam_step",
+    "avg_pool2d",
+    "avg_pool2d_grad",
+    "channel_moments",
+    "channel_sum",
+    "conv2d",
+    "conv2d_input_grad",
+    "conv2d_weight_grad",
+    "matmul",
+    "max_pool2d",
+    "max_pool2d_collect",
+    "max_pool2d_route",
+    "relu",
+    "relu_gate",
+    "sgd_step",
+]

@@ -1,0 +1,48 @@
+"""The kernels that NumPy says in a line: rectifier, matrix product, sums and moments over channels.
+
+Sums over many float32 numbers are taken in float64 and rounded once: a channel of an image batch has 10^4 to 10^6 elements, and
+a float32 running sum of so many loses half its digits.
+"""
+
+import numpy as np
+
+
+def relu(x):
+    """Keep what is positive, ``max(x, 0)``; a NaN stays one. Any shape, any memory order, which the result keeps."""
+    return np.maximum(x, 0)
+
+
+def relu_gate(g, x):
+    """Let `g` through where `x` is positive: the gradient of `relu`, with relu'(0) = 0. Any shape; `x`'s memory order."""
+    y = np.zeros_like(x)
+    np.copyto(y, g, where=x > 0)
+    return y
+
+
+def matmul(a, b):
+    """Multiply two matrices, (M, K) and (K, N), of one float dtype: (M, N)."""
+    return a @ b
+
+
+def channel_sum(g):
+    """Add up each channel of (N, C, H, W) over images and pixels: (C,), the gradient of a bias."""
+    return g.sum((0, 2, 3), dtype=np.float64).astype(g.dtype)
+
+
+def channel_moments(x):
+    """Measure each channel over images and pixels, as batch normalisation does.
+
+    Parameters
+    ----------
+    x : ndarray
+        ``(N, C, H, W)``, not empty.
+
+    Returns
+    -------
+    ndarray
+        ``(2, C)``: the mean, and the biased variance ``mean((x - mean)^2)``. Never by ``mean(x^2) - mean^2``, which cancels
+        when the mean is large.
+    """
+    mean = x.mean((0, 2, 3), dtype=np.float64)
+    variance = np.square(x - mean[:, None, None]).mean((0, 2, 3))
+    return np.stack([mean, variance]).astype(x.dtype)
