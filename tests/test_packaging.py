@@ -1,0 +1,64 @@
+"""The installed package: metadata that agrees, and an import that is quick because it leaves heavy libraries alone."""
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEAVY = ("sklearn", "matplotlib", "scipy", "pooch", "tqdm", "safetensors", "PIL")
+PROBE = """
+import sys, time
+start = time.perf_counter()
+import minigrad
+print(time.perf_counter() - start, *sorted({name.split(".")[0] for name in sys.modules}))
+"""
+
+
+@pytest.fixture(scope="module")
+def fresh_import():
+    """The seconds `import minigrad` takes (best of three processes) and the top-level modules loaded after it."""
+    if not (ROOT / "minigrad" / "__init__.py").exists():
+        pytest.skip("the minigrad package is not there yet")
+    runs = [subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, cwd=ROOT) for _ in range(3)]
+    assert all(run.returncode == 0 for run in runs), runs[0].stderr
+    assert not any(run.stderr for run in runs), runs[0].stderr
+    seconds, modules = zip(*(run.stdout.split(maxsplit=1) for run in runs))
+    return min(map(float, seconds)), set(modules[0].split())
+
+
+def test_import_takes_less_than_a_second(fresh_import):
+    assert fresh_import[0] < 1.0
+
+
+def test_import_prints_nothing_and_leaves_heavy_libraries_alone(fresh_import):
+    assert not fresh_import[1] & set(HEAVY)
+
+
+def setup_cfg():
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+def test_requirements_have_lower_bounds_and_no_caps():
+    config = setup_cfg()
+    requirements = config["options"]["install_requires"] + "".join(config["options.extras_require"].values())
+    lines = [line for line in requirements.splitlines() if line]
+    assert len(lines) > 10
+    assert [line for line in lines if not re.fullmatch(r"[\w-]+ >= [\d.]+", line)] == []
+
+
+def test_version_is_the_same_everywhere():
+    version = setup_cfg()["metadata"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="make and bash are for POSIX systems")
+def test_scripts_are_well_formed():
+    subprocess.run(["bash", "-n", ".ci/run"], cwd=ROOT, check=True)
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
