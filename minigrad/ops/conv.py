@@ -1,0 +1,73 @@
+"""Convolution and its two gradients: three ops, closed under differentiation.
+
+Call conv(x, w) = y. It is linear in x and linear in w, so with any cotangent g of y
+
+    <g, conv(x, w)>  =  <input(g, w), x>  =  <weight(x, g), w>
+
+and each of the three ops is the derivative of the other two: second and higher derivatives come for free.
+"""
+from dataclasses import dataclass
+
+from .. import kernels
+from ..tensor import Op
+from .shape import Reshape, broadcast_to
+
+
+@dataclass(frozen=True, eq=False)
+class _Window(Op):
+    """The settings of a convolution; pairs are (vertical, horizontal)."""
+    stride: tuple = (1, 1)
+    padding: tuple = (0, 0)
+    dilation: tuple = (1, 1)
+    groups: int = 1
+
+    @property
+    def window(self):
+        return self.stride, self.padding, self.dilation, self.groups
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2d(_Window):
+    """The cross-correlation of x (N, C, H, W) with weight (O, C/groups, kh, kw), plus bias (O,) if there is one."""
+
+    def forward(self, x, weight, *bias):
+        return kernels.conv2d(x, weight, bias[0] if bias else None, *self.window)
+
+    def vjp(self, g, y, x, weight, *bias):
+        return (lambda: Conv2dInput(*self.window, x.shape)(g, weight),
+                lambda: Conv2dWeight(*self.window, weight.shape)(x, g),
+                *(lambda: ChannelSum()(g) for _ in bias))
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2dInput(_Window):
+    """The gradient of a convolution with respect to its input; also called transposed convolution."""
+    input_shape: tuple = ()
+
+    def forward(self, g, weight):
+        return kernels.conv2d_input_grad(g, weight, self.input_shape, *self.window)
+
+    def vjp(self, h, y, g, weight):
+        return lambda: Conv2d(*self.window)(h, weight), lambda: Conv2dWeight(*self.window, weight.shape)(h, g)
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2dWeight(_Window):
+    """The gradient of a convolution with respect to its weight: the correlation of its input with the cotangent."""
+    weight_shape: tuple = ()
+
+    def forward(self, x, g):
+        return kernels.conv2d_weight_grad(x, g, self.weight_shape, *self.window)
+
+    def vjp(self, h, y, x, g):
+        return lambda: Conv2dInput(*self.window, x.shape)(g, h), lambda: Conv2d(*self.window)(x, h)
+
+
+class ChannelSum(Op):
+    """The sum over images, rows and columns: what a bias, added everywhere in its channel, gets back."""
+
+    def forward(self, g):
+        return kernels.channel_sum(g)
+
+    def vjp(self, h, y, g):
+        return (lambda: broadcast_to(Reshape((1, -1, 1, 1))(h), g.shape),)

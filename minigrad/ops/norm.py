@@ -1,0 +1,100 @@
+"""Normalisation. Batch norm is one op for both of its modes: an affine map, given a mean and a variance.
+
+In evaluation the mean and variance are constants. In training they come from `Moments` of the same x, and the chain rule
+through that op adds the terms that make the textbook's training gradient.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import kernels
+from ..tensor import Op
+from .conv import ChannelSum
+from .reduce import Sum
+from .shape import Reshape, SumTo
+
+
+class Moments(Op):
+    """Mean and biased variance of each channel of x (N, C, H, W), as rows of an array (2, C)."""
+
+    def forward(self, x):
+        return kernels.channel_moments(x)
+
+    def vjp(self, g, y, x):
+        def pull():
+            n = x.size // x.shape[1]
+            centred = x - per_channel(y[0])
+            return (per_channel(g[0]) + 2 * per_channel(g[1]) * centred) / n
+
+        return (pull,)
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm(Op):
+    """(x - mean) / sqrt(var + eps) * weight + bias, per channel of x (N, C, H, W); weight and bias may be left out."""
+    eps: float = 1e-5
+
+    def forward(self, x, mean, var, *affine):
+        scale = 1 / np.sqrt(var + x.dtype.type(self.eps))
+        if affine:
+            scale = scale * affine[0]
+        shift = -mean * scale
+        if affine:
+            shift = shift + affine[1]
+        y = x * scale[:, None, None]
+        return np.add(y, shift[:, None, None], out=y)
+
+    def vjp(self, g, y, x, mean, var, *affine):
+        def inverse():
+            return (var + self.eps) ** -0.5
+
+        def scale():
+            return inverse() * affine[0] if affine else inverse()
+
+        def projected():  # what the scale of each channel gets back, up to a factor
+            return ChannelSum()(g * (x - per_channel(mean)))
+
+        def variance():
+            return -0.5 * projected() * scale() / (var + self.eps)
+
+        return (lambda: g * per_channel(scale()), lambda: -ChannelSum()(g) * scale(), variance,
+                *((lambda: projected() * inverse(), lambda: ChannelSum()(g)) if affine else ()))
+
+
+@dataclass(frozen=True, eq=False)
+class LayerNorm(Op):
+    """Each sample normalised over its last `ndim` axes, then weight and bias of those axes' shape if they are given."""
+    ndim: int
+    eps: float = 1e-5
+
+    def _axes(self, x):
+        return tuple(range(x.ndim - self.ndim, x.ndim))
+
+    def forward(self, x, *affine):
+        centred = x - x.mean(axis=self._axes(x), keepdims=True)
+        y = centred / np.sqrt((centred**2).mean(axis=self._axes(x), keepdims=True) + x.dtype.type(self.eps))
+        return y * affine[0] + affine[1] if affine else y
+
+    def vjp(self, g, y, x, *affine):
+        axes = self._axes(x)
+        count = int(np.prod([x.shape[i] for i in axes]))
+
+        def mean(t):
+            return Sum(axes, True)(t) / count
+
+        def normalised():
+            centred = x - mean(x)
+            inverse = (mean(centred * centred) + self.eps) ** -0.5
+            return centred * inverse, inverse
+
+        def pull():
+            z, inverse = normalised()
+            h = g * affine[0] if affine else g
+            return (h - mean(h) - z * mean(h * z)) * inverse
+
+        return (pull, *((lambda: SumTo(affine[0].shape)(g * normalised()[0]), lambda: SumTo(affine[1].shape)(g)) if affine else ()))
+
+
+def per_channel(t):
+    """(C,) as (C, 1, 1), which broadcasts against (N, C, H, W)."""
+    return Reshape((-1, 1, 1))(t)

@@ -1,0 +1,81 @@
+"""Pooling. A max-pool's derivative is a route: each window sends its cotangent to its winner.
+
+MaxPool2d reads the winners' values; its vjp MaxPoolRoute sends values to the winners; the vjp of that,
+MaxPoolCollect, reads other values at the winners; and MaxPoolCollect's vjp is MaxPoolRoute. Who won is found again from x
+each time: nothing is saved beside the tape.
+"""
+from dataclasses import dataclass
+
+from .. import kernels
+from ..tensor import Op
+
+
+@dataclass(frozen=True, eq=False)
+class _Windows(Op):
+    """The settings of a pooling; pairs are (vertical, horizontal)."""
+    kernel_size: tuple
+    stride: tuple
+    padding: tuple = (0, 0)
+    ceil_mode: bool = False
+
+    @property
+    def window(self):
+        return self.kernel_size, self.stride, self.padding, self.ceil_mode
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPool2d(_Windows):
+    """The largest value of each window of x (N, C, H, W); the first one in reading order wins a tie."""
+
+    def forward(self, x):
+        return kernels.max_pool2d(x, *self.window)
+
+    def vjp(self, g, y, x):
+        return (lambda: MaxPoolRoute(*self.window)(g, x),)
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPoolRoute(_Windows):
+    """g, of the pooled shape, sent to the winners in x and added up where windows overlap."""
+
+    def forward(self, g, x):
+        return kernels.max_pool2d_route(g, x, *self.window)
+
+    def vjp(self, h, y, g, x):
+        return lambda: MaxPoolCollect(*self.window)(h, x), None
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPoolCollect(_Windows):
+    """v, of x's shape, read where x's windows have their winners."""
+
+    def forward(self, v, x):
+        return kernels.max_pool2d_collect(v, x, *self.window)
+
+    def vjp(self, h, y, v, x):
+        return lambda: MaxPoolRoute(*self.window)(h, x), None
+
+
+@dataclass(frozen=True, eq=False)
+class AvgPool2d(_Windows):
+    """The mean of each window of x (N, C, H, W), with PyTorch's rule for what the divisor counts."""
+    count_include_pad: bool = True
+
+    def forward(self, x):
+        return kernels.avg_pool2d(x, *self.window, self.count_include_pad)
+
+    def vjp(self, g, y, x):
+        return (lambda: AvgPool2dInput(*self.window, self.count_include_pad, x.shape)(g),)
+
+
+@dataclass(frozen=True, eq=False)
+class AvgPool2dInput(_Windows):
+    """The gradient of average pooling: each window's cotangent shared evenly among its elements."""
+    count_include_pad: bool = True
+    input_shape: tuple = ()
+
+    def forward(self, g):
+        return kernels.avg_pool2d_grad(g, self.input_shape, *self.window, self.count_include_pad)
+
+    def vjp(self, h, y, g):
+        return (lambda: AvgPool2d(*self.window, self.count_include_pad)(h),)

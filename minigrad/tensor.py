@@ -1,0 +1,197 @@
+"""The two ideas the whole library rests on: a Tensor that remembers, and an Op that can be asked again.
+
+A forward pass leaves a *tape*: every Tensor knows the Op that made it and the Tensors it was made from. The tape is plain
+data (no closures, no reference cycles), so anybody may walk it: `autodiff.grad` walks it backwards with each op's
+derivative, an attribution method walks the same tape with other rules, `draw` turns it into a picture.
+
+    x ──┐
+        Mul ── y          y.op == Mul(), y.inputs == (x, w), y.serial > x.serial
+    w ──┘
+
+Two facts make the engine short. `serial` counts creations, so sorting by it *is* a topological order: no recursion and no
+limit on depth. And an Op holds settings only, never operands, so it can be applied again to other operands: a rule such as
+LRP-gamma is the same convolution with other weights.
+"""
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+
+recording = ContextVar("recording", default=True)  # context variables: threads do not see each other's settings
+scope = ContextVar("scope", default="")            # path of the module that is running
+_serials = count()
+SAMPLE = 16                                        # elements in the fingerprint that tells an overwritten array
+
+
+@contextmanager
+def setting(variable, value):
+    """Give a context variable another value for the length of a `with` block."""
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+@contextmanager
+def no_grad():
+    """Run a block (or, as a decorator, a function) without recording a tape."""
+    with setting(recording, False):
+        yield
+
+
+class Tensor:
+    """An array that remembers which op made it, from what, and inside which module.
+
+    Parameters
+    ----------
+    data : array_like of bool, integer or float
+        Kept without a copy where it is an ndarray already.
+    requires_grad : bool
+        Whether derivatives with respect to it may be asked for; floats only.
+
+    Attributes
+    ----------
+    op, inputs : Op or None, tuple of Tensor
+        What made it, from what; None and () for a leaf or where nothing was recorded.
+    scope : str
+        Path of the module it was made in, such as ``features.3``; '' outside of any.
+    serial : int
+        Creation counter: a tensor's inputs always have smaller ones.
+    grad : Tensor or None
+        Filled by `backward`, added to by the next one.
+    """
+
+    __slots__ = ("_data", "requires_grad", "op", "inputs", "stamps", "scope", "serial", "version", "grad", "__weakref__")
+    __array_ufunc__ = None  # `ndarray * Tensor` must reach Tensor.__rmul__ instead of making an array of objects
+
+    def __init__(self, data, requires_grad=False, *, op=None, inputs=()):
+        if type(data) is not np.ndarray:
+            data = np.asarray(data)
+        if data.dtype.kind not in "fiub":
+            raise TypeError(f"Tensor: data has dtype {data.dtype}; expected bool, integer or float: convert it first")
+        if requires_grad and data.dtype.kind != "f":
+            raise TypeError(f"Tensor: requires_grad needs a float dtype, data has {data.dtype}; use tensor(data, dtype=np.float32)")
+        self._data, self.requires_grad, self.op, self.inputs = data, requires_grad, op, inputs
+        self.scope, self.serial, self.version, self.grad = scope.get(), next(_serials), 0, None
+        self.stamps = tuple(stamp(t) for t in (*inputs, self)) if inputs else ()
+
+    @property
+    def data(self):
+        """The ndarray. Assigning to it (also ``t.data -= step``) marks every tape that used the old values as stale."""
+        return self._data
+
+    @data.setter
+    def data(self, value):
+        self._data = np.asarray(value)
+        self.bump()
+
+    def bump(self):
+        """Say that `data` was overwritten in place, so that a tape which used the old values raises instead of lying."""
+        self.version += 1
+
+    shape = property(lambda self: self._data.shape, doc="Lengths of the axes, a tuple.")
+    ndim = property(lambda self: self._data.ndim, doc="Number of axes.")
+    dtype = property(lambda self: self._data.dtype, doc="NumPy dtype of the elements.")
+    size = property(lambda self: self._data.size, doc="Number of elements.")
+
+    def numpy(self):
+        """The ndarray itself (no copy)."""
+        return self._data
+
+    def item(self):
+        """The only element as a Python number."""
+        if self.size != 1:
+            raise ValueError(f"item: the tensor has {self.size} elements (shape {self.shape}), expected 1; reduce it or index it first")
+        return self._data.item()
+
+    def detach(self):
+        """A new leaf with the same array and no past."""
+        return Tensor(self._data)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self._data, dtype=dtype, copy=copy)
+
+    def __repr__(self):
+        made = f", op={self.op}" if self.op else ", requires_grad=True" if self.requires_grad else ""
+        return f"tensor({np.array2string(self._data, separator=', ', prefix='tensor(')}, dtype={self.dtype}{made})"
+
+    def __len__(self):
+        if not self.shape:
+            raise TypeError("len: a tensor of shape () has no length")
+        return len(self._data)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self):
+        if self.size != 1:
+            raise ValueError(f"bool: the truth of {self.size} elements is ambiguous (shape {self.shape}); use (t.data > 0).any() or .all()")
+        return bool(self._data)
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+
+def stamp(t):
+    """What tells that `t` was overwritten: its version, its shape, and the bytes of a few elements spread over it.
+
+    The version catches `t.data = …`, `t.data -= …` and every optimizer. Writing through the array itself (`t.data[...] = 0`)
+    escapes any counter; the fingerprint catches that for arrays up to `SAMPLE` elements always, and for larger ones
+    when one of the sampled elements changed.
+    """
+    data = t._data
+    step = max(1, data.size // SAMPLE)
+    return t.version, data.shape, data.flat[::step].tobytes()
+
+
+def tensor(data, dtype=None, requires_grad=False):
+    """Copy `data` into a new leaf Tensor.
+
+    Parameters
+    ----------
+    data : array_like
+        Float arrays keep their dtype; Python floats become float32, as in PyTorch, and Python integers int64.
+    dtype : numpy dtype, optional
+    requires_grad : bool, default False
+
+    Raises
+    ------
+    TypeError
+        If the dtype is not bool, integer or float, or `requires_grad` is asked of integers.
+    """
+    array = np.array(data._data if isinstance(data, Tensor) else data, dtype=dtype)
+    if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
+        array = array.astype(np.float32)
+    return Tensor(array, requires_grad)
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """A primitive and its settings, never its operands.
+
+    A subclass is a frozen dataclass with two methods. `forward(*arrays) -> array` computes, on ndarrays. `vjp(g, y, *xs)`
+    returns one thunk (or None, for an input that has no derivative) per input; a thunk takes nothing and gives the
+    derivative of sum(g * y) with respect to that input. It is written in Tensors and ops, so derivatives of derivatives come
+    for free, and only the thunks somebody asks for are ever run. A vjp may use the settings, `y` and the inputs; nothing
+    else is saved.
+    """
+
+    def forward(self, *xs):
+        """Arrays in, array out."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def vjp(self, g, y, *xs):
+        """Tensors in; one thunk or None per input out."""
+        raise NotImplementedError(f"{type(self).__name__} has no vjp: it cannot be differentiated")
+
+    def __call__(self, *xs):
+        data = self.forward(*[x._data for x in xs])
+        if recording.get() and any(x.requires_grad for x in xs):
+            return Tensor(data, True, op=self, inputs=xs)
+        return Tensor(data)
