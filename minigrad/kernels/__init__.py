@@ -1,0 +1,6 @@
+"""Arrays in, arrays out: every loop of the library that has to be fast, compiled by numba.
+
+Each public function here has a twin of the same name and signature in `minigrad.kernels.reference`, written in plain
+NumPy to be read; the tests hold the two together. Four-dimensional arrays are (N, C, H, W) by shape and channels-last
+in memory: kernels accept any strides, and return an (N, H, W, C)-contiguous array seen as (N, C, H, W).
+"""

@@ -1,0 +1,102 @@
+"""The two decorators every compiled kernel wears, and the flags they stand for.
+
+numba compiles a kernel at its first call and keeps the machine code beside the source (or in NUMBA_CACHE_DIR), so the
+next process only loads it. The flags, and why:
+
+* ``error_model="numpy"``: a division by zero gives inf or nan, as NumPy does; the check for it would block SIMD.
+* ``fastmath={"reassoc", "contract", "nsz"}``: sums may be regrouped into vector lanes and a * b + c may be fused.
+  NaN and inf stay what they are, which full fastmath does not promise.
+* ``nogil``: other Python threads go on while a kernel runs.
+* ``cache``: left out, without a word, where no folder can be written (a read-only installation without a home).
+
+`kernel` is for serial loops, which may be called from other kernels. `parallel_kernel` is for the outermost loop,
+a `numba.prange` over threads; it is called from Python only, and one at a time: numba's fallback thread pool aborts the
+process when two Python threads enter it, and two crowds of threads on the same cores gain nothing anyway.
+"""
+
+import functools
+import hashlib
+import sys
+import threading
+import types
+from pathlib import Path
+
+import numba
+from numba.core import event
+
+_FLAGS = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}, "nogil": True}
+_one_parallel_region = threading.Lock()
+
+
+def kernel(function):
+    """Compile a serial function of arrays and numbers; other kernels may call it."""
+    return _compile(function)
+
+
+def parallel_kernel(function):
+    """Compile a function that holds a `numba.prange`; calls from several Python threads take turns.
+
+    The compiled function itself (its ``signatures``, its ``stats``) is the wrapper's attribute ``compiled``.
+    """
+    compiled = _compile(function, parallel=True)
+
+    @functools.wraps(function)
+    def one_at_a_time(*arguments):
+        with _one_parallel_region:
+            return compiled(*arguments)
+
+    one_at_a_time.compiled = compiled
+    return one_at_a_time
+
+
+def threads():
+    """How many threads the next parallel kernel will use (NUMBA_NUM_THREADS, `numba.set_num_threads`)."""
+    return numba.get_num_threads()
+
+
+def _compile(function, **flags):
+    if numba.config.DISABLE_JIT:
+        return function
+    function = _stamped(function)
+    try:
+        return numba.njit(cache=True, **_FLAGS, **flags)(function)
+    except RuntimeError:  # "no locator available": numba found no folder that it may write
+        return numba.njit(**_FLAGS, **flags)(function)
+
+
+def _stamped(function):
+    """The same function with one more closure cell: a digest of the other kernel files whose functions it names.
+
+    numba recompiles a cached function when its own file or its closure changes, but not when a function that it calls
+    from another file does. The cell, which the function never reads, closes that gap.
+    """
+    package, own = __name__.rpartition(".")[0] + ".", function.__module__
+    named = (getattr(function.__globals__.get(name), "__module__", None) or "" for name in function.__code__.co_names)
+    files = sorted({sys.modules[name].__file__ for name in named if name.startswith(package) and name != own})
+    digest = hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+    code = function.__code__.replace(co_freevars=(*function.__code__.co_freevars, "digest"))
+    cells = (*(function.__closure__ or ()), types.CellType(digest))
+    return functools.update_wrapper(
+        types.FunctionType(code, function.__globals__, function.__name__, function.__defaults__, cells), function
+    )
+
+
+class _SayOnce(event.Listener):
+    """One line on stderr before the first kernel that is not in the cache is compiled."""
+
+    said = False
+
+    def on_start(self, happening):
+        dispatcher = happening.data["dispatcher"]
+        if self.said or not dispatcher.py_func.__module__.startswith(__name__.partition(".")[0] + "."):
+            return
+        self.said = True
+        folder = dispatcher.stats.cache_path
+        kept = f"once; cached in {folder}" if folder else "in every process: found no folder to cache them in"
+        print(f"minigrad: compiling kernels for this CPU ({kept}) ...", file=sys.stderr, flush=True)
+
+    def on_end(self, happening):
+        pass
+
+
+event.register("numba:compile", _SayOnce())
