@@ -23,6 +23,7 @@ import numpy as np
 
 from ._layout import layered
 from .autodiff import tape
+from .files import write_atomically
 from .tensor import Tensor
 
 FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
@@ -68,7 +69,7 @@ class Drawing:
         forms = {".svg": self.svg, ".dot": self.dot}
         if path.suffix not in forms:
             raise ValueError(f"save: {path} ends in {path.suffix!r}, expected '.svg' or '.dot'; rename it")
-        path.write_text(forms[path.suffix], encoding="utf-8")
+        write_atomically(path, forms[path.suffix].encode(), caller="save")
         return path
 
 
