@@ -44,18 +44,19 @@ def layered(sizes, edges):
         2-3 vertical, and so on.
     """
     slots, chains = insert_slots(assign_rows(len(sizes), edges), edges)
-    order = order_rows(slots, {pair for chain in chains for pair in zip(chain, chain[1:])}, edges, len(sizes))
+    links = sorted({link for chain in chains for link in zip(chain, chain[1:])})
+    order = order_rows(slots, links, edges, len(sizes))
     width = [size[0] for size in sizes] + [SLOT] * (len(slots) - len(sizes))
-    x = choose_columns(order, width, slots, chains, len(sizes))
+    x = choose_columns(order, width, links, straight_runs(chains, len(sizes)))
 
     left = min(x[v] - width[v] / 2 for v in range(len(x)))
     x = [value - left for value in x]
     ports = place_ports(x, width, chains)
     top, y = [], 0.0
     heights = [max([sizes[v][1] for v in row if v < len(sizes)], default=0.0) for row in order]
-    for row, height in zip(order, heights):
+    for height, room in zip(heights, bend_room(len(order), slots, x, links)):
         top.append(y)
-        y += height + GAP + bend_room(row, slots, x, ports, chains)
+        y += height + GAP + room
     boxes = []
     for v, (w, h) in enumerate(sizes):
         boxes.append((x[v] - w / 2, top[slots[v]] + (heights[slots[v]] - h) / 2, w, h))
@@ -140,21 +141,18 @@ def crossings(order, below):
     return total
 
 
-def choose_columns(order, width, slots, chains, n):
+def choose_columns(order, width, links, runs):
     """Centre of every node: near what it is linked with, in the row's order, without overlaps, and runs straight.
 
     Alternating projections: a sweep over the rows moves every node to the mean of its neighbours as far as the row lets
     it; then every run takes its mean column. In the end the rows alone move, so that nothing overlaps.
     """
-    pull = defaultdict(list)
-    computed = {chain[-1] for chain in chains}
-    for chain in chains:
-        for u, v in zip(chain, chain[1:]):
-            strength = LEAF if u < n and u not in computed else 1.0
-            pull[v].append((u, strength))
-            pull[u].append((v, strength))
+    pull, leaves = defaultdict(list), {u for u, _ in links} - {v for _, v in links}
+    for u, v in links:
+        strength = LEAF if u in leaves else 1.0
+        pull[v].append((u, strength))
+        pull[u].append((v, strength))
     least = [[(width[u] + width[v]) / 2 + SPACE for u, v in zip(row, row[1:])] for row in order]
-    runs = straight_runs(slots, chains, n)
     mass = [1.0] * len(width)
     for run in runs:
         for v in run:
@@ -181,14 +179,12 @@ def weighted_mean(pairs):
     return sum(v * w for v, w in zip(values, weights)) / sum(weights)
 
 
-def straight_runs(slots, chains, n):
+def straight_runs(chains, n):
     """The paths to draw as straight lines: each passing edge, and each line of nodes along their main inputs."""
-    passing, arriving, computed = defaultdict(list), defaultdict(list), {chain[-1] for chain in chains}
+    passing, arriving, computed = defaultdict(dict), defaultdict(list), {chain[-1] for chain in chains}
     for chain in chains:
         arriving[chain[-1]].append(chain[-2])
-        for v in chain[1:-1]:
-            if v not in passing[chain[0]]:
-                passing[chain[0]].append(v)
+        passing[chain[0]].update(dict.fromkeys(chain[1:-1]))
     follows = {}
     for v, sources in arriving.items():
         near = [u for u in sources if u < n]
@@ -201,7 +197,7 @@ def straight_runs(slots, chains, n):
         while line[-1] in follows:
             line.append(follows[line[-1]])
         lines.append(line)
-    return [run for run in [*passing.values(), *lines] if len(run) > 1]
+    return [run for run in [*map(list, passing.values()), *lines] if len(run) > 1]
 
 
 def spread(wanted, weights, least):
@@ -245,12 +241,12 @@ def place_ports(x, width, chains):
     return ports
 
 
-def bend_room(row, slots, x, ports, chains):
-    """Extra height under a row whose edges bend far to the side."""
-    r = slots[row[0]]
-    ends = [(x[u], port if v == chain[-1] else x[v])
-            for chain, port in zip(chains, ports) for u, v in zip(chain, chain[1:]) if slots[u] == r]
-    return min(40.0, 0.08 * max((abs(a - b) for a, b in ends), default=0.0))
+def bend_room(rows, slots, x, links):
+    """Extra height under each row: more where an edge bends far to the side."""
+    room = [0.0] * rows
+    for u, v in links:
+        room[slots[u]] = max(room[slots[u]], min(40.0, 0.08 * abs(x[u] - x[v])))
+    return room
 
 
 def route(chain, port, x, slots, boxes, top, bottom):
