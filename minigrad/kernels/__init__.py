@@ -4,3 +4,17 @@ Each public function here has a twin of the same name and signature in `minigrad
 NumPy to be read; the tests hold the two together. Four-dimensional arrays are (N, C, H, W) by shape and channels-last
 in memory: kernels accept any strides, and return an (N, H, W, C)-contiguous array seen as (N, C, H, W).
 """
+
+from minigrad.kernels.conv import conv2d, conv2d_input_grad
+from minigrad.kernels.conv_grad import channel_sum, conv2d_weight_grad
+from minigrad.kernels.layout import weight_layout
+from minigrad.kernels.linear import matmul
+
+__all__ = [
+    "channel_sum",
+    "conv2d",
+    "conv2d_input_grad",
+    "conv2d_weight_grad",
+    "matmul",
+    "weight_layout",
+]

@@ -1,0 +1,71 @@
+"""The boundary: whatever strides an array comes with, a kernel sees contiguous memory and one numba type per dtype.
+
+A pooling wants the channels of a pixel side by side (`channels_last`); an elementwise loop does not care what the axes mean and
+walks the memory from one end to the other (`memory_axes`, `flat`). Neither copies where the memory is in order already. Inputs
+are handed over read-only, because numba compiles a read-only and a writeable array separately.
+"""
+
+import numpy as np
+
+
+def channels_last(x):
+    """See images as contiguous (N, H, W, C) memory, copied only if it is in another order.
+
+    Parameters
+    ----------
+    x : ndarray
+        ``(N, C, H, W)``, any strides.
+
+    Returns
+    -------
+    ndarray
+        ``(N, H, W, C)``, C-contiguous and read-only.
+    """
+    x = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    x.flags.writeable = False
+    return x
+
+
+def empty_channels_last(shape, dtype):
+    """Make room for a result of `shape` (N, C, H, W): a new C-contiguous array (N, H, W, C)."""
+    n, c, h, w = shape
+    return np.empty((n, h, w, c), dtype)
+
+
+def as_nchw(y):
+    """See (N, H, W, C) memory as images (N, C, H, W), without a copy."""
+    return y.transpose(0, 3, 1, 2)
+
+
+def memory_axes(x):
+    """List the axes of an array from the outermost in memory to the innermost; its own order where it is C-contiguous."""
+    if x.flags.c_contiguous:
+        return range(x.ndim)
+    return sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
+
+
+def flat(x, axes, *, writeable=False):
+    """Lay an array out in one dimension, its axes in the order `axes`; a view where its memory is in that order already.
+
+    Parameters
+    ----------
+    x : ndarray
+        Any shape, any strides.
+    axes : sequence of int
+        A permutation of x's axes, from `memory_axes`.
+    writeable : bool, default False
+        Whether the caller writes to it; what it writes reaches `x` only if the result is a view.
+
+    Returns
+    -------
+    ndarray
+        ``(x.size,)``, contiguous.
+    """
+    line = np.ascontiguousarray(x.transpose(axes)).reshape(-1)
+    line.flags.writeable = writeable
+    return line
+
+
+def unflatten(line, shape, axes):
+    """Undo `flat`: see a line as an array of `shape` whose axes lie in memory in the order `axes`."""
+    return line.reshape([shape[axis] for axis in axes]).transpose(np.argsort(axes))
