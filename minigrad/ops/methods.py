@@ -28,11 +28,11 @@ def normal_dims(name, x, dim):
     """`dim` (None, an integer or several) as a sorted tuple of non-negative axes of x."""
     if dim is None:
         return tuple(range(x.ndim))
-    dims = [dim] if isinstance(dim, (int, np.integer)) else list(dim)
+    dims, axes = [dim] if isinstance(dim, (int, np.integer)) else list(dim), x.ndim or 1
     for d in dims:
-        if not -x.ndim <= d < max(x.ndim, 1):
+        if not -axes <= d < axes:
             raise ValueError(f"{name}: dim {d} is out of range for a tensor of shape {x.shape}, which has {x.ndim} axes")
-    dims = [int(d) % max(x.ndim, 1) for d in dims]
+    dims = [int(d) % axes for d in dims]
     if len(set(dims)) < len(dims):
         raise ValueError(f"{name}: an axis occurs twice in dim {dim} (shape {x.shape})")
     return tuple(sorted(dims))

@@ -1,0 +1,49 @@
+"""Two networks for 28x28 grey images: the course's CNN and its ancestor, LeNet-5."""
+import numpy as np
+
+from .. import nn
+from .registry import register
+
+
+class CNN(nn.Module):
+    """Convolutions that look for local patterns, then dense layers that vote."""
+
+    def __init__(self, features, classifier):
+        self.features, self.classifier = features, classifier
+
+    def forward(self, x):
+        """Images (N, 1, 28, 28) in [0, 1] to logits (N, 10)."""
+        return self.classifier(self.features(x).flatten(1))
+
+
+@register
+def mnist_cnn(batch_norm=False, dropout=0.0, rng=None):
+    """The CNN of 799,078 parameters: twice (3x3 convolution to 32 channels, ReLU, 2x2 max-pool), then 500 and 10 units.
+
+    Parameters
+    ----------
+    batch_norm : bool
+        Add a BatchNorm2d after each max-pool (799,206 parameters).
+    dropout : float
+        Probability with which the 500 hidden units are dropped in training.
+    rng : np.random.Generator, optional
+        For the first weights (and dropout).
+    """
+    rng = np.random.default_rng() if rng is None else rng
+    features = []
+    for channels in (1, 32):
+        features += [nn.Conv2d(channels, 32, 3, padding=1, rng=rng), nn.ReLU(), nn.MaxPool2d(2)]
+        features += [nn.BatchNorm2d(32)] * batch_norm
+    classifier = [nn.Linear(32 * 7 * 7, 500, rng=rng), nn.ReLU(), *[nn.Dropout(dropout, rng=rng)] * (dropout > 0),
+                  nn.Linear(500, 10, rng=rng)]
+    return CNN(nn.Sequential(*features), nn.Sequential(*classifier))
+
+
+@register
+def lenet5(rng=None):
+    """LeNet-5 as it is built today: ReLU and max-pool in place of tanh and subsampling. LeCun et al. 1998."""
+    rng = np.random.default_rng() if rng is None else rng
+    features = [nn.Conv2d(1, 6, 5, padding=2, rng=rng), nn.ReLU(), nn.MaxPool2d(2),
+                nn.Conv2d(6, 16, 5, rng=rng), nn.ReLU(), nn.MaxPool2d(2)]
+    classifier = [nn.Linear(16 * 5 * 5, 120, rng=rng), nn.ReLU(), nn.Linear(120, 84, rng=rng), nn.ReLU(), nn.Linear(84, 10, rng=rng)]
+    return CNN(nn.Sequential(*features), nn.Sequential(*classifier))
