@@ -7,7 +7,7 @@ in memory: kernels accept any strides, and return an (N, H, W, C)-contiguous arr
 
 from minigrad.kernels.conv import conv2d, conv2d_input_grad
 from minigrad.kernels.conv_grad import channel_sum, conv2d_weight_grad
-from minigrad.kernels.layout import weight_layout
+from minigrad.kernels.weights import weight_layout
 from minigrad.kernels.linear import matmul
 
 __all__ = [

@@ -7,9 +7,10 @@ import numpy as np
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.geometry import conv_output_size
-from minigrad.kernels.layout import channels_last, filters_last, read_only
+from minigrad.kernels.layout import channels_last
 from minigrad.kernels.micro import PANEL_BYTES, tile
 from minigrad.kernels.plan import backward_axes, forward_axis, make_plan, split_images
+from minigrad.kernels.weights import filters_last, read_only
 
 
 def conv2d(x, weight, bias, stride, padding, dilation, groups):
@@ -36,7 +37,7 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
     ndarray
         ``(N, O, OH, OW)``, channels-last in memory.
     """
-    out_channels, group_channels, kernel_size = weight.shape[0], weight.shape[1], weight.shape[2:]
+    out_channels, kernel_size = weight.shape[0], weight.shape[2:]
     out = [conv_output_size(x.shape[2 + a], kernel_size[a], stride[a], padding[a], dilation[a]) for a in (0, 1)]
     rows, columns = (forward_axis(out[a], kernel_size[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
     y = np.empty((x.shape[0], *out, out_channels), x.dtype)

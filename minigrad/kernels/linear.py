@@ -4,8 +4,8 @@ import numba
 import numpy as np
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
-from minigrad.kernels.layout import read_only
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
+from minigrad.kernels.weights import read_only
 
 
 def matmul(a, b):
