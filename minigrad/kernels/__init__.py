@@ -5,16 +5,31 @@ NumPy to be read; the tests hold the two together. Four-dimensional arrays are (
 in memory: kernels accept any strides, and return an (N, H, W, C)-contiguous array seen as (N, C, H, W).
 """
 
+from minigrad.kernels.avg_pool import avg_pool2d, avg_pool2d_grad
 from minigrad.kernels.conv import conv2d, conv2d_input_grad
 from minigrad.kernels.conv_grad import channel_sum, conv2d_weight_grad
-from minigrad.kernels.weights import weight_layout
+from minigrad.kernels.elementwise import relu, relu_gate
 from minigrad.kernels.linear import matmul
+from minigrad.kernels.norm import channel_moments
+from minigrad.kernels.optim import adam_step, sgd_step
+from minigrad.kernels.pool import max_pool2d, max_pool2d_collect, max_pool2d_route
+from minigrad.kernels.weights import weight_layout
 
 __all__ = [
+    "adam_step",
+    "avg_pool2d",
+    "avg_pool2d_grad",
+    "channel_moments",
     "channel_sum",
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
     "matmul",
+    "max_pool2d",
+    "max_pool2d_collect",
+    "max_pool2d_route",
+    "relu",
+    "relu_gate",
+    "sgd_step",
     "weight_layout",
 ]

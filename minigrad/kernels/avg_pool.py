@@ -1,7 +1,7 @@
 """Average pooling over channels-last memory, and its transpose; threads share the work as in `pool`.
 
-The divisor is the delicate part. A window counts its elements within the padded image, or only the inputs among them; what a last
-window hangs over beyond the padding (`ceil_mode`) never counts. Both are products of a length per axis.
+The divisor is the delicate part. A window counts its elements within the padded image, or only the inputs among them;
+what a last window hangs over beyond the padding (`ceil_mode`) never counts. Both are products of a length per axis.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """The rectifier and its gate: one walk along the memory, whatever the shape.
 
-Both are bound by memory alone, so the loops are the formula, and the one thing to get right is that the compiler can see plain
-forward runs: each thread gets slices, inside which indices count from zero.
+Both are bound by memory alone, so the loops are the formula, and the one thing to get right is that the compiler can
+see plain forward runs: each thread gets slices, inside which indices count from zero.
 """
 
 import numpy as np

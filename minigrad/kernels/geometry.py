@@ -1,12 +1,12 @@
 """How many windows fit: the output sizes of convolution and pooling, one axis at a time.
 
-A window of `kernel` taps, `dilation` apart, slides by `stride` over an axis of `size` elements with `padding` more on either
-side. It reaches over `dilation * (kernel - 1) + 1` elements, so it fits
+A window of `kernel` taps, `dilation` apart, slides by `stride` over an axis of `size` elements with `padding` more on
+either side. It reaches over `dilation * (kernel - 1) + 1` elements, so it fits
 
     floor((size + 2 * padding - reach) / stride) + 1
 
-times. Pooling in `ceil_mode` rounds up instead: the last window may hang over the far edge, as long as it starts inside the
-input or the near padding, never in the far padding. All of it agrees with PyTorch.
+times. Pooling in `ceil_mode` rounds up instead: the last window may hang over the far edge, as long as it starts inside
+the input or the near padding, never in the far padding. All of it agrees with PyTorch.
 """
 
 from operator import index
@@ -62,15 +62,15 @@ def conv_output_size(size, kernel, stride, padding, dilation):
     """
     if kernel < 1 or stride < 1 or dilation < 1 or padding < 0:
         raise ValueError(
-            f"conv_output_size: got kernel {kernel}, stride {stride}, padding {padding}, dilation {dilation}, expected kernel, "
-            "stride and dilation of at least 1 and padding of at least 0; check the layer's settings"
+            f"conv_output_size: got kernel {kernel}, stride {stride}, padding {padding}, dilation {dilation}, expected "
+            "kernel, stride and dilation of at least 1 and padding of at least 0; check the layer's settings"
         )
     reach = dilation * (kernel - 1) + 1
     if reach > size + 2 * padding:
         raise ValueError(
-            f"conv_output_size: the window reaches over {reach} elements (kernel {kernel}, dilation {dilation}), the padded "
-            f"input has {size + 2 * padding} (size {size}, padding {padding}); use a larger image, a smaller kernel or more "
-            "padding"
+            f"conv_output_size: the window reaches over {reach} elements (kernel {kernel}, dilation {dilation}), the "
+            f"padded input has {size + 2 * padding} (size {size}, padding {padding}); use a larger image, a smaller kernel "
+            "or more padding"
         )
     return (size + 2 * padding - reach) // stride + 1
 
@@ -97,12 +97,13 @@ def pool_output_size(size, kernel, stride, padding, ceil_mode):
     """
     if kernel < 1 or stride < 1:
         raise ValueError(
-            f"pool_output_size: got kernel_size {kernel} and stride {stride}, expected at least 1; check the layer's settings"
+            f"pool_output_size: got kernel_size {kernel} and stride {stride}, expected at least 1; check the layer's "
+            "settings"
         )
     if not 0 <= padding <= kernel // 2:
         raise ValueError(
-            f"pool_output_size: got padding {padding} for kernel_size {kernel}, expected 0 to {kernel // 2} (half the kernel); "
-            "pad the input before pooling instead"
+            f"pool_output_size: got padding {padding} for kernel_size {kernel}, expected 0 to {kernel // 2} (half the "
+            "kernel); pad the input before pooling instead"
         )
     room = size + 2 * padding - kernel
     count = -(-room // stride) + 1 if ceil_mode else room // stride + 1
@@ -110,8 +111,8 @@ def pool_output_size(size, kernel, stride, padding, ceil_mode):
         count -= 1
     if size < 1 or count < 1:
         raise ValueError(
-            f"pool_output_size: no window of kernel_size {kernel} fits into size {size} with padding {padding}; use a larger "
-            "image or a smaller kernel_size"
+            f"pool_output_size: no window of kernel_size {kernel} fits into size {size} with padding {padding}; use a "
+            "larger image or a smaller kernel_size"
         )
     return count
 

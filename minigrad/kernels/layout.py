@@ -1,8 +1,8 @@
 """The boundary: whatever strides an array comes with, a kernel sees contiguous memory and one numba type per dtype.
 
-A pooling wants the channels of a pixel side by side (`channels_last`); an elementwise loop does not care what the axes mean and
-walks the memory from one end to the other (`memory_axes`, `flat`). Neither copies where the memory is in order already. Inputs
-are handed over read-only, because numba compiles a read-only and a writeable array separately.
+A pooling wants the channels of a pixel side by side (`channels_last`); an elementwise loop does not care what the axes
+mean and walks the memory from one end to the other (`memory_axes`, `flat`). Neither copies where the memory is in order
+already. Inputs are handed over read-only, because numba compiles a read-only and a writeable array separately.
 """
 
 import numpy as np
@@ -38,14 +38,14 @@ def as_nchw(y):
 
 
 def memory_axes(x):
-    """List the axes of an array from the outermost in memory to the innermost; its own order where it is C-contiguous."""
+    """List the axes of an array from the outermost in memory to the innermost."""
     if x.flags.c_contiguous:
         return range(x.ndim)
     return sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
 
 
 def flat(x, axes, *, writeable=False):
-    """Lay an array out in one dimension, its axes in the order `axes`; a view where its memory is in that order already.
+    """Lay an array out in one dimension; a view where its memory is in the order `axes` already, else a copy.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Max-pooling over channels-last memory: the innermost loop runs over the channels of one tap, which lie side by side.
 
-The largest of each window needs no more than that. Its gradient needs to know *which* tap won: `_find_winners` plays every
-tournament of one output row again (cheaper than writing the winners down in the forward pass and reading them back, and the op
-stays free of saved arrays) and leaves each winner's position h * W + w in a small scratch row. `route` then sends the gradient
-there, `collect` reads from there.
+The largest of each window needs no more than that. Its gradient needs to know *which* tap won: `_find_winners` plays
+every tournament of one output row again (cheaper than writing the winners down in the forward pass and reading them
+back, and the op stays free of saved arrays) and leaves each winner's position h * W + w in a small scratch row. `route`
+then sends the gradient there, `collect` reads from there.
 """
 
 import numpy as np
@@ -33,7 +33,8 @@ def max_pool2d(x, kernel_size, stride, padding, ceil_mode):
         ``(N, C, OH, OW)``, channels-last; NaN where a window holds one.
     """
     y = empty_channels_last(pool_output_shape(x.shape, kernel_size, stride, padding, ceil_mode), x.dtype)
-    run(_max_rows, _max_parallel, x.size, y.shape[0] * y.shape[1], channels_last(x), y, window_settings(kernel_size, stride, padding))
+    operands = channels_last(x), y, window_settings(kernel_size, stride, padding)
+    run(_max_rows, _max_parallel, x.size, y.shape[0] * y.shape[1], *operands)
     return as_nchw(y)
 
 
@@ -62,7 +63,7 @@ def max_pool2d_route(g, x, kernel_size, stride, padding, ceil_mode):
 
 
 def max_pool2d_collect(v, x, kernel_size, stride, padding, ceil_mode):
-    """Read another array at the inputs that won: the transpose of `max_pool2d_route`, and so the gradient of the gradient.
+    """Read another array at the inputs that won: the transpose of `max_pool2d_route`, and its gradient.
 
     Parameters
     ----------

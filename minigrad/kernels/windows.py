@@ -1,7 +1,8 @@
 """What the pooling kernels share: which inputs lie under a window, and who works on what.
 
-Threads share out output rows. Only the gradients write to places that belong to several output rows; there each thread owns a
-band of *input* rows and looks at all windows that touch it. Sums are so taken in the same order for any number of threads.
+Threads share out output rows. Only the gradients write to places that belong to several output rows; there each thread
+owns a band of *input* rows and looks at all windows that touch it. Sums are so taken in the same order for any number
+of threads.
 """
 
 from minigrad.kernels._jit import kernel, threads
@@ -15,7 +16,7 @@ def window_settings(kernel_size, stride, padding):
 
 
 def image_bands(input_shape):
-    """Cut each image into so many bands of rows that every thread gets one, if the batch alone is too small for that."""
+    """Count the bands of rows to cut each image into, so that even a small batch has work for every thread."""
     return min(input_shape[2], -(-threads() // max(input_shape[0], 1)))
 
 

@@ -1,8 +1,8 @@
 """Every kernel as its formula: NumPy, slow and obvious.
 
-These are the definitions. The compiled kernels have the same names and signatures and are tested against them; a reader who
-wants to know what a kernel computes reads it here. Arrays in, arrays out, float32 or float64; the dtype that comes in goes out.
-Settings of windows are (height, width) tuples.
+These are the definitions. The compiled kernels have the same names and signatures and are tested against them; a reader
+who wants to know what a kernel computes reads it here. Arrays in, arrays out, float32 or float64; the dtype that comes
+in goes out. Settings of windows are (height, width) tuples.
 """
 
 from minigrad.kernels.reference.conv import conv2d, conv2d_input_grad, conv2d_weight_grad

@@ -13,13 +13,15 @@ def split(x, groups, axis):
 
 def conv_sizes(input_shape, kernel_size, stride, padding, dilation):
     """Count the windows of a convolution: (OH, OW)."""
-    return tuple(conv_output_size(input_shape[2 + a], kernel_size[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
+    size = input_shape[2:]
+    return tuple(conv_output_size(size[a], kernel_size[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
 
 
 def conv2d(x, weight, bias, stride, padding, dilation, groups):
     """Slide filters over images: every output pixel is the dot product of a window with a filter (a cross-correlation).
 
-    ``y[n, o, r, s] = bias[o] + sum over c, i, j of weight[o, c, i, j] * x[n, c, r * stride + i * dilation - padding, ...]``
+    ``y[n, o, r, s] = bias[o] + sum over c, i, j of weight[o, c, i, j] * x[n, c, row, column]``, with
+    ``row = r * stride + i * dilation - padding``, the column likewise, and zeros outside the image.
 
     Parameters
     ----------

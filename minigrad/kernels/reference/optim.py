@@ -4,7 +4,7 @@ import numpy as np
 
 
 def adam_step(param, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, decoupled, step):
-    """Take one step of Adam (Kingma & Ba, arXiv:1412.6980, algorithm 1) or AdamW (Loshchilov & Hutter, arXiv:1711.05101).
+    """Take one step of Adam (Kingma & Ba, arXiv:1412.6980) or AdamW (Loshchilov & Hutter, arXiv:1711.05101).
 
     ::
 
@@ -21,8 +21,8 @@ def adam_step(param, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, decoupl
     lr, beta1, beta2, eps : float
         Step size, the two decay rates, and what keeps the division finite.
     weight_decay : float
-        Pull towards zero: added to the gradient (``grad + weight_decay * param``, Adam), or, if `decoupled`, taken off the
-        parameter (``param * (1 - lr * weight_decay)``, AdamW).
+        Pull towards zero: added to the gradient (``grad + weight_decay * param``, Adam), or, if `decoupled`, taken off
+        the parameter (``param * (1 - lr * weight_decay)``, AdamW).
     decoupled : bool
         AdamW instead of Adam.
     step : int
@@ -41,7 +41,7 @@ def adam_step(param, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, decoupl
 
 
 def sgd_step(param, grad, buf, *, lr, momentum, dampening, weight_decay, nesterov, first):
-    """Take one step of stochastic gradient descent, with momentum (Sutskever et al., ICML 2013) if `momentum` is not zero.
+    """Take one step of gradient descent, with momentum (Sutskever et al., ICML 2013) if `momentum` is not zero.
 
     ::
 

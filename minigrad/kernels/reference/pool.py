@@ -9,8 +9,8 @@ from minigrad.kernels.reference.windows import crop, pad, tap
 def winners(x, kernel_size, stride, padding, ceil_mode):
     """Find the tap that wins each max-pooling window.
 
-    The taps compete in row-major order and a later one must be strictly larger, so the first of equals wins. A NaN beats
-    whatever came before it, another NaN included. Padding never wins.
+    The taps compete in row-major order and a later one must be strictly larger, so the first of equals wins. A NaN
+    beats whatever came before it, another NaN included. Padding never wins.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def max_pool2d_route(g, x, kernel_size, stride, padding, ceil_mode):
 
 
 def max_pool2d_collect(v, x, kernel_size, stride, padding, ceil_mode):
-    """Read another array at the inputs that won: the transpose of `max_pool2d_route`, and so the gradient of the gradient.
+    """Read another array at the inputs that won: the transpose of `max_pool2d_route`, and its gradient.
 
     Parameters
     ----------

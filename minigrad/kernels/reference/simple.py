@@ -1,7 +1,7 @@
 """The kernels that NumPy says in a line: rectifier, matrix product, sums and moments over channels.
 
-Sums over many float32 numbers are taken in float64 and rounded once: a channel of an image batch has 10^4 to 10^6 elements, and
-a float32 running sum of so many loses half its digits.
+Sums over many float32 numbers are taken in float64 and rounded once: a channel of an image batch has 10^4 to 10^6
+elements, and a float32 running sum of so many loses half its digits.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ def relu(x):
 
 
 def relu_gate(g, x):
-    """Let `g` through where `x` is positive: the gradient of `relu`, with relu'(0) = 0. Any shape; `x`'s memory order."""
+    """Let `g` through where `x` is positive: the gradient of `relu`, with relu'(0) = 0. Keeps `x`'s memory order."""
     y = np.zeros_like(x)
     np.copyto(y, g, where=x > 0)
     return y
@@ -40,8 +40,8 @@ def channel_moments(x):
     Returns
     -------
     ndarray
-        ``(2, C)``: the mean, and the biased variance ``mean((x - mean)^2)``. Never by ``mean(x^2) - mean^2``, which cancels
-        when the mean is large.
+        ``(2, C)``: the mean, and the biased variance ``mean((x - mean)^2)``. Never by ``mean(x^2) - mean^2``, which
+        cancels when the mean is large.
     """
     mean = x.mean((0, 2, 3), dtype=np.float64)
     variance = np.square(x - mean[:, None, None]).mean((0, 2, 3))

@@ -1,8 +1,8 @@
 """The one idea behind convolution and pooling: taps.
 
-A window has kh * kw taps, and tap (i, j) of *all* windows at once is a strided view of the padded image. A convolution adds up
-weighted taps, a pooling takes their mean or their largest; each gradient walks the same taps and adds into the view instead of
-reading from it.
+A window has kh * kw taps, and tap (i, j) of *all* windows at once is a strided view of the padded image. A convolution
+adds up weighted taps, a pooling takes their mean or their largest; each gradient walks the same taps and adds into the
+view instead of reading from it.
 """
 
 import numpy as np
