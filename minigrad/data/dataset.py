@@ -131,13 +131,18 @@ class Batches:
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self):
-        """Yield copies, so that whoever changes a batch in place leaves the dataset alone."""
+        """Walk through an epoch, in a new order if shuffling."""
         count = len(self.dataset)
-        order = self.rng.permutation(count) if self.shuffle else np.arange(count)
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            chosen = order[start : start + self.batch_size]
-            images = self.dataset.images[chosen]
-            yield self._augmented(images), self.dataset.labels[chosen]
+        return self.walk(self.rng.permutation(count) if self.shuffle else np.arange(count))
+
+    def walk(self, order, start=0):
+        """Yield the batches, from number `start` on, of an epoch that takes the images in the order of these indices.
+
+        They are copies, so whoever changes a batch in place leaves the dataset alone.
+        """
+        for batch in range(start, len(self)):
+            chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield self._augmented(self.dataset.images[chosen]), self.dataset.labels[chosen]
 
     def _augmented(self, images):
         if self.augment is None:
