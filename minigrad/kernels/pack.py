@@ -1,0 +1,88 @@
+"""Weights in panels: the columns that one register tile holds, side by side in memory (see `micro`).
+
+The tile reads a few vectors of each row of a weight matrix. Where the rows are long, or the matrix lies the other way
+round, that is a jump of many cache lines for every step; copied once into panels, the same numbers are one stream:
+
+    (K, columns)  ->  (groups, panels, K, PANEL_BYTES / itemsize)
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels.micro import PANEL_BYTES
+from minigrad.kernels.weights import read_only
+
+STRETCH = 32  # rows that are turned at a time: they and their panel fit into the first-level cache
+
+
+class Panels(NamedTuple):
+    """A weight matrix as the tile reads it; strides are in elements."""
+
+    memory: np.ndarray
+    group: int  # from a group's first panel to the next group's
+    panel: int  # from a panel to the next
+    row: int  # from a row to the next
+
+
+def in_place(memory, columns, group_columns):
+    """Read a (K, columns) matrix where it is: a panel is just the next few columns."""
+    width = PANEL_BYTES // memory.itemsize
+    return Panels(read_only(memory.reshape(-1)), group_columns, width, columns)
+
+
+def pack(memory, taps, run, row, column, group, groups, columns):
+    """Copy a matrix into panels.
+
+    Parameters
+    ----------
+    memory : ndarray
+        Contiguous.
+    taps, run : ndarray of int64, int
+        Row ``t * run + r`` of the matrix begins at ``taps[t] + r * row``.
+    row, column, group : int
+        Distance in memory from row to row, from column to column, and from a group's matrix to the next.
+    groups, columns : int
+        How many matrices, and how many columns each has.
+
+    Returns
+    -------
+    Panels
+        Of the copy.
+    """
+    width = PANEL_BYTES // memory.itemsize
+    panels, rows = -(-columns // width), len(taps) * run
+    packed = np.empty((groups * panels, rows, width), memory.dtype)
+    _pack(packed, read_only(memory.reshape(-1)), taps, run, row, column, group, panels, columns, threads())
+    return Panels(read_only(packed.reshape(-1)), panels * rows * width, rows * width, width)
+
+
+@parallel_kernel
+def _pack(packed, memory, taps, run, row, column, group, panels, columns, team):
+    for thread in numba.prange(team):
+        _pack_share(np.int64(thread), packed, memory, taps, run, row, column, group, panels, columns, team)
+
+
+@kernel
+def _pack_share(thread, packed, memory, taps, run, row, column, group, panels, columns, team):
+    """One thread's share of the stretches of rows of all panels."""
+    width, stretches = packed.shape[2], -(-run // STRETCH)
+    items = len(packed) * len(taps) * stretches
+    for item in range(thread * items // team, (thread + 1) * items // team):
+        panel, tap, first = item // (len(taps) * stretches), item // stretches % len(taps), item % stretches * STRETCH
+        first_column = panel % panels * width
+        begin = panel // panels * group + taps[tap] + first * row + first_column * column
+        rows, cols = min(STRETCH, run - first), min(width, columns - first_column)
+        out = packed[panel, tap * run + first : tap * run + first + rows]
+        if column == 1:
+            for r in range(rows):
+                line, source = out[r], memory[begin + r * row : begin + r * row + cols]
+                for c in range(cols):
+                    line[c] = source[c]
+        else:
+            for c in range(cols):
+                source = memory[begin + c * column : begin + c * column + (rows - 1) * row + 1 : row]
+                for r in range(rows):
+                    out[r, c] = source[r]

@@ -1,0 +1,112 @@
+"""The input gradient of a convolution the other way round: multiply first, then add up (col2im).
+
+`conv.conv2d_input_grad` gathers: every input pixel looks up the windows it met. Its register tile is as wide as the input
+has channels, and so nearly empty for the first layer of a network, with 1 or 3. Here each output pixel is multiplied by
+*all* weights at once, which fills the tile with kh * kw * C columns, and the products are added where they belong.
+"""
+
+import numba
+import numpy as np
+
+from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
+from minigrad.kernels.pack import pack
+from minigrad.kernels.plan import FRAME_BYTES
+
+
+def scattering_pays(gathered, out_pixels, kernel_size, channels, out_channels, itemsize):
+    """Whether `scatter` costs less than gathering does, per image; counted in clocks at two vectors a clock.
+
+    Parameters
+    ----------
+    gathered : int
+        Pairs of an input pixel and a tap that met: each costs a row of C columns times O numbers.
+    out_pixels, kernel_size, channels, out_channels, itemsize
+        Of the convolution.
+    """
+    lanes, columns = PANEL_BYTES // 2 // itemsize, kernel_size[0] * kernel_size[1] * channels
+    gather = gathered * out_channels * -(-channels // lanes) / 2
+    scatter = out_pixels * (out_channels * -(-columns // lanes) / 2 + 2 * columns)  # two clocks for an addition in memory
+    return scatter < gather
+
+
+def scatter(g, w, input_size, stride, padding, dilation):
+    """Compute the input gradient of a convolution without groups.
+
+    Parameters
+    ----------
+    g : ndarray
+        ``(N, OH, OW, O)``, contiguous and read-only.
+    w : ndarray
+        ``(kh, kw, C, O)``, contiguous.
+    input_size, stride, padding, dilation : sequence of (int, int)
+        ``(height, width)``.
+
+    Returns
+    -------
+    ndarray
+        ``(N, H, W, C)``.
+    """
+    (images, _, out_columns, out_channels), (kh, kw, channels, _), team = g.shape, w.shape, threads()
+    columns = kh * kw * channels
+    dx = np.empty((images, *input_size, channels), g.dtype)
+    bands = 1 if images % team == 0 or images > 8 * team else min(team, input_size[0])
+    chunk = max(1, FRAME_BYTES // (columns * out_columns * g.itemsize))  # output rows whose products fit a cache
+    products = np.empty((team, chunk * out_columns * columns), g.dtype)
+    panels = pack(w, np.zeros(1, np.int64), out_channels, 1, out_channels, 0, 1, columns)
+    window = np.array([kh, kw, *stride, *padding, *dilation])
+    _scatter(dx, g, *panels, np.zeros(columns, g.dtype), products, bands, chunk, window)
+    return dx
+
+
+@parallel_kernel
+def _scatter(dx, g, w, w_group, w_panel, w_row, zeros, products, bands, chunk, window):
+    for thread in numba.prange(len(products)):
+        _scatter_share(np.int64(thread), dx, g, w, w_panel, w_row, zeros, products, bands, chunk, window)
+
+
+@kernel
+def _scatter_share(thread, dx, g, w, w_panel, w_row, zeros, products, bands, chunk, window):
+    """One thread's share of the bands of input rows; output rows that reach into two bands are multiplied twice."""
+    images, height, width, channels = dx.shape
+    _, out_rows, out_columns, out_channels = g.shape
+    own, g_flat, taps, row = products[thread], g.reshape(-1), np.zeros(1, np.int64), np.arange(ROWS)
+    columns, panel, nothing = len(zeros), PANEL_BYTES // g.itemsize, np.zeros(ROWS, np.int64)
+    kh, stride, padding, dilation = window[0], window[2], window[4], window[6]
+    for item in range(thread * images * bands // len(products), (thread + 1) * images * bands // len(products)):
+        image, top, bottom = item // bands, item % bands * height // bands, (item % bands + 1) * height // bands
+        dx[image, top:bottom] = 0
+        first = max(0, -((dilation * (kh - 1) - padding - top) // stride))  # the first window that reaches the band
+        last = min(out_rows, (bottom - 1 + padding) // stride + 1)
+        for begin in range(first, last, chunk):
+            end = min(begin + chunk, last)
+            pixels, g_at = (end - begin) * out_columns, (image * out_rows + begin) * out_columns * out_channels
+            for at in range(0, pixels, ROWS):
+                rows = np.minimum(at + row, pixels - 1)
+                for p in range(-(-columns // panel)):
+                    tile(
+                        own, p * panel, rows * columns, zeros, 0, nothing, g_flat, g_at, rows * out_channels, taps,
+                        out_channels, 1, w, p * w_panel, w_row, min(panel, columns - p * panel),
+                    )  # fmt: skip
+            for r in range(begin, end):
+                line = own[(r - begin) * out_columns * columns : (r - begin + 1) * out_columns * columns]
+                _add_row(dx[image], line.reshape(out_columns, columns), r, top, bottom, window)
+
+
+@kernel
+def _add_row(dx, products, r, top, bottom, window):
+    """Add the products (OW, kh * kw * C) of output row r to an image dx (H, W, C), but only between rows top and bottom."""
+    kh, kw, row_step, column_step = window[0], window[1], window[2], window[3]
+    row_padding, column_padding, row_dilation, column_dilation = window[4], window[5], window[6], window[7]
+    channels = dx.shape[2]
+    for i in range(kh):
+        h = r * row_step + i * row_dilation - row_padding
+        if top <= h < bottom:
+            line = dx[h]
+            for s in range(len(products)):
+                share = products[s, i * kw * channels : (i + 1) * kw * channels]
+                for j in range(kw):
+                    w = s * column_step + j * column_dilation - column_padding
+                    if 0 <= w < len(line):
+                        for c in range(channels):
+                            line[w, c] += share[j * channels + c]
