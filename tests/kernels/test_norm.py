@@ -1,0 +1,65 @@
+"""Channel moments: compiled against their definition, and numbers that cancel."""
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from minigrad import kernels
+from minigrad.kernels import reference
+
+from .layouts import LAYOUTS
+
+
+@given(
+    st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6)),
+    st.sampled_from([np.float32, np.float64]),
+    st.sampled_from(sorted(LAYOUTS)),
+    st.integers(0, 2**32),
+)
+def test_moments_are_their_definition(shape, dtype, layout, seed):
+    x = LAYOUTS[layout](np.random.default_rng(seed).normal(size=shape).astype(dtype))
+    moments = kernels.channel_moments(x)
+    assert moments.shape == (2, shape[1]) and moments.dtype == dtype
+    eps = np.finfo(dtype).eps
+    assert_allclose(moments, reference.channel_moments(x), rtol=16 * eps, atol=4 * eps)
+
+
+@pytest.mark.parametrize("dtype, mean, rtol", [(np.float32, 1e4, 1e-5), (np.float64, 1e10, 1e-5)])
+@pytest.mark.parametrize("shape", [(8, 3, 6, 6), (40, 2, 3, 3), (1, 2, 30, 20), (200, 2, 1, 1)])
+def test_a_large_mean_does_not_eat_the_variance(shape, dtype, mean, rtol):
+    x = (mean * np.arange(1, shape[1] + 1)[:, None, None] + np.random.default_rng(0).normal(size=shape)).astype(dtype)
+    exact = x.astype(np.longdouble)
+    moments = kernels.channel_moments(x)
+    assert_allclose(moments[0], exact.mean((0, 2, 3)).astype(dtype), rtol=2 * np.finfo(dtype).eps)
+    assert_allclose(moments[1], exact.var((0, 2, 3)).astype(dtype), rtol=rtol)
+
+
+def test_images_far_apart():
+    x = np.array([0.0, 1e4], np.float32).reshape(2, 1, 1, 1) + np.zeros((2, 1, 4, 4), np.float32)
+    assert_array_equal(kernels.channel_moments(x), [[5e3], [2.5e7]])
+
+
+def test_a_constant_channel_has_no_variance():
+    x = np.full((3, 2, 5, 7), 0.1, np.float32)
+    assert_array_equal(kernels.channel_moments(x), [[np.float32(0.1)] * 2, [0, 0]])
+
+
+def test_nan_stays_in_its_channel():
+    x = np.ones((2, 3, 4, 4), np.float32)
+    x[1, 2, 3, 3] = np.nan
+    assert_array_equal(np.isnan(kernels.channel_moments(x)), [[False, False, True]] * 2)
+
+
+@pytest.mark.compiled
+def test_any_number_of_threads_gives_the_same_bytes():
+    x = LAYOUTS["channels-last"](np.random.default_rng(0).normal(size=(9, 16, 20, 20)).astype(np.float32))
+    together, team = kernels.channel_moments(x), numba.get_num_threads()
+    assert_allclose(together, reference.channel_moments(x), rtol=1e-6, atol=1e-7)
+    try:
+        numba.set_num_threads(1)
+        assert kernels.channel_moments(x).tobytes() == together.tobytes()
+    finally:
+        numba.set_num_threads(team)

@@ -1,0 +1,125 @@
+"""Pooling: compiled against its definition, and the identities between its pieces."""
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from minigrad import kernels
+from minigrad.kernels import pool, reference
+
+from .layouts import LAYOUTS, draw_values, pools
+
+WINDOW = (3, 3), (2, 2), (1, 1), True
+
+
+def images(shape=(3, 5, 40, 31), dtype=np.float32):
+    """Enough elements for the parallel loops, in channels-last memory."""
+    return LAYOUTS["channels-last"](np.random.default_rng(0).normal(size=shape).astype(dtype))
+
+
+def is_channels_last(y):
+    return y.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+@given(pools(special=[np.nan, -np.inf, np.inf]), st.data())
+def test_max_pooling_is_its_definition_to_the_bit(pool, data):
+    x, window = pool
+    y = kernels.max_pool2d(x, *window)
+    g, v = draw_values(data.draw, y.shape, x.dtype), draw_values(data.draw, x.shape, x.dtype, [np.nan])
+    results = y, kernels.max_pool2d_route(g, x, *window), kernels.max_pool2d_collect(v, x, *window)
+    assert_array_equal(results[0], reference.max_pool2d(x, *window))
+    assert_array_equal(results[1], reference.max_pool2d_route(g, x, *window))  # small integers add up exactly
+    assert_array_equal(results[2], reference.max_pool2d_collect(v, x, *window))
+    assert all(r.dtype == x.dtype and is_channels_last(r) for r in results)
+
+
+@given(pools(special=[np.nan]), st.booleans(), st.data())
+def test_average_pooling_is_its_definition(pool, count_include_pad, data):
+    x, window = pool
+    y = kernels.avg_pool2d(x, *window, count_include_pad)
+    g = draw_values(data.draw, y.shape, x.dtype)
+    dx = kernels.avg_pool2d_grad(g, x.shape, *window, count_include_pad)
+    assert_array_equal(y, reference.avg_pool2d(x, *window, count_include_pad))
+    tolerance = 16 * np.finfo(x.dtype).eps
+    assert_allclose(
+        dx, reference.avg_pool2d_grad(g, x.shape, *window, count_include_pad), rtol=tolerance, atol=16 * tolerance
+    )
+    assert y.dtype == dx.dtype == x.dtype
+    assert is_channels_last(y) and is_channels_last(dx)
+
+
+@given(pools(), st.booleans(), st.data())
+def test_each_gradient_is_the_transpose(pool, count_include_pad, data):
+    x, window = pool
+    v = draw_values(data.draw, x.shape, np.float64)
+    g = draw_values(data.draw, reference.max_pool2d(x, *window).shape, np.float64)
+    x = x.astype(np.float64)
+    collected, routed = kernels.max_pool2d_collect(v, x, *window), kernels.max_pool2d_route(g, x, *window)
+    assert np.vdot(g, collected) == np.vdot(routed, v)
+    averaged = kernels.avg_pool2d(v, *window, count_include_pad)
+    spread = kernels.avg_pool2d_grad(g, x.shape, *window, count_include_pad)
+    assert_allclose(np.vdot(g, averaged), np.vdot(spread, v), rtol=1e-12, atol=1e-9)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("shape", [(3, 5, 40, 31), (1, 33, 40, 31), (2, 1, 150, 150), (70, 40, 4, 4)])
+def test_large_images_take_the_parallel_loops(shape):
+    x = images(shape, np.float64)
+    y = reference.max_pool2d(x, *WINDOW)
+    assert_array_equal(kernels.max_pool2d(x, *WINDOW), y)
+    assert_allclose(kernels.max_pool2d_route(y, x, *WINDOW), reference.max_pool2d_route(y, x, *WINDOW), rtol=1e-14)
+    assert_array_equal(kernels.max_pool2d_collect(x, x, *WINDOW), y)
+    assert_array_equal(kernels.avg_pool2d(x, *WINDOW, True), reference.avg_pool2d(x, *WINDOW, True))
+    expected = reference.avg_pool2d_grad(y, x.shape, *WINDOW, True)
+    assert_allclose(kernels.avg_pool2d_grad(y, x.shape, *WINDOW, True), expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("shape", [(3, 5, 60, 51), (1, 33, 40, 31)])
+def test_any_number_of_threads_gives_the_same_bytes(shape):
+    x, team = images(shape), numba.get_num_threads()
+    g = kernels.max_pool2d(x, *WINDOW)
+
+    def everything():
+        return [
+            r.tobytes()
+            for r in (
+                kernels.max_pool2d(x, *WINDOW),
+                kernels.max_pool2d_route(g, x, *WINDOW),
+                kernels.max_pool2d_collect(x, x, *WINDOW),
+                kernels.avg_pool2d(x, *WINDOW, True),
+                kernels.avg_pool2d_grad(g, x.shape, *WINDOW, True),
+            )
+        ]
+
+    together = everything()
+    try:
+        numba.set_num_threads(1)
+        assert everything() == together
+    finally:
+        numba.set_num_threads(team)
+
+
+@pytest.mark.compiled
+def test_one_compilation_serves_every_memory_layout():
+    x = images()
+    for lay_out in LAYOUTS.values():
+        for part in (x, x[:1, :2, :5]):
+            g = kernels.max_pool2d(lay_out(part), *WINDOW)
+            kernels.max_pool2d_route(lay_out(g), lay_out(part), *WINDOW)
+    for dispatcher in (pool._max_rows, pool._max_parallel.compiled, pool._route_bands, pool._route_parallel.compiled):
+        types = [signature[0].dtype for signature in dispatcher.signatures]
+        assert len(types) == len(set(types))
+
+
+def test_inputs_are_left_alone():
+    x = images((1, 2, 6, 6))
+    before = x.copy()
+    g = kernels.max_pool2d(x, *WINDOW)
+    kernels.max_pool2d_route(g, x, *WINDOW)
+    kernels.avg_pool2d(x, *WINDOW, False)
+    assert_array_equal(x, before)
+    assert x.flags.writeable and g.flags.writeable
