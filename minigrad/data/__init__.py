@@ -15,9 +15,11 @@ from .dataset import Batches, Dataset, batches
 from .digits import load_digits
 from .download import obtain
 from .idx import parse_idx, read_idx
+from .photos import imagenet_classes, imagenet_samples, load_photo
 from .registry import CLASSES, IDX_FILES, SPLITS
 
-__all__ = ["Batches", "Dataset", "batches", "load", "names", "read_idx", "rotate", "rotate_by", "shift", "shift_by"]
+__all__ = ["Batches", "Dataset", "batches", "imagenet_classes", "imagenet_samples", "load", "load_photo", "names",
+           "read_idx", "rotate", "rotate_by", "shift", "shift_by"]
 
 
 def names():

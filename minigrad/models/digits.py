@@ -1,6 +1,4 @@
 """Two networks for 28x28 grey images: the course's CNN and its ancestor, LeNet-5."""
-import numpy as np
-
 from .. import nn
 from .registry import register
 
@@ -12,7 +10,7 @@ class CNN(nn.Module):
         self.features, self.classifier = features, classifier
 
     def forward(self, x):
-        """Images (N, 1, 28, 28) in [0, 1] to logits (N, 10)."""
+        """Images (N, C, H, W) in [0, 1] to logits (N, classes)."""
         return self.classifier(self.features(x).flatten(1))
 
 
@@ -29,7 +27,6 @@ def mnist_cnn(batch_norm=False, dropout=0.0, rng=None):
     rng : np.random.Generator, optional
         For the first weights (and dropout).
     """
-    rng = np.random.default_rng() if rng is None else rng
     features = []
     for channels in (1, 32):
         features += [nn.Conv2d(channels, 32, 3, padding=1, rng=rng), nn.ReLU(), nn.MaxPool2d(2)]
@@ -42,8 +39,8 @@ def mnist_cnn(batch_norm=False, dropout=0.0, rng=None):
 @register
 def lenet5(rng=None):
     """LeNet-5 as it is built today: ReLU and max-pool in place of tanh and subsampling. LeCun et al. 1998."""
-    rng = np.random.default_rng() if rng is None else rng
     features = [nn.Conv2d(1, 6, 5, padding=2, rng=rng), nn.ReLU(), nn.MaxPool2d(2),
                 nn.Conv2d(6, 16, 5, rng=rng), nn.ReLU(), nn.MaxPool2d(2)]
-    classifier = [nn.Linear(16 * 5 * 5, 120, rng=rng), nn.ReLU(), nn.Linear(120, 84, rng=rng), nn.ReLU(), nn.Linear(84, 10, rng=rng)]
+    classifier = [nn.Linear(16 * 5 * 5, 120, rng=rng), nn.ReLU(), nn.Linear(120, 84, rng=rng), nn.ReLU(),
+                  nn.Linear(84, 10, rng=rng)]
     return CNN(nn.Sequential(*features), nn.Sequential(*classifier))

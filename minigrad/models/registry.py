@@ -1,6 +1,9 @@
 """Models by name, so that a file of weights can say what it belongs to."""
 from difflib import get_close_matches
 from functools import wraps
+from inspect import signature
+
+import numpy as np
 
 _BUILDERS = {}
 
@@ -8,12 +11,23 @@ _BUILDERS = {}
 def register(build):
     """Make a builder known under its name; what it builds carries `architecture`, from which `create` makes it again.
 
-    All options are keywords that JSON can hold, except `rng`, which is not part of the architecture.
+    All options are values that JSON can hold, except `rng`, the np.random.Generator for the first weights, which is
+    not part of the architecture. Where the caller gives none, the builder gets a fresh one.
     """
+    accepted = signature(build)
+
     @wraps(build)
-    def named(**options):
-        model = build(**options)
-        model.architecture = {"name": build.__name__, "options": {k: v for k, v in options.items() if k != "rng"}}
+    def named(*values, **options):
+        try:
+            options = dict(accepted.bind(*values, **options).arguments)
+        except TypeError as error:
+            raise TypeError(f"{build.__name__}: {error}; its options are {', '.join(accepted.parameters)}") from None
+        rng = options.pop("rng", None)
+        if not isinstance(rng, np.random.Generator | None):
+            raise TypeError(f"{build.__name__}: rng is {rng!r}, expected a numpy Generator; "
+                            f"pass np.random.default_rng(seed)")
+        model = build(**options, rng=np.random.default_rng() if rng is None else rng)
+        model.architecture = {"name": build.__name__, "options": options}
         return model
 
     _BUILDERS[build.__name__] = named

@@ -6,6 +6,8 @@ because a ReLU throws half of it away (He et al. 2015).
 """
 import numpy as np
 
+from ..kernels.layout import memory_axes
+
 
 def fans(shape):
     """(fan_in, fan_out) of a weight (out, in, *window)."""
@@ -15,17 +17,18 @@ def fans(shape):
 
 def uniform(parameter, low, high, rng):
     """Evenly between low and high."""
-    _overwrite(parameter, rng.uniform(low, high, parameter.shape))
+    _draw(parameter, rng.random, low, high - low)
 
 
 def normal(parameter, mean, std, rng):
     """Normal."""
-    _overwrite(parameter, rng.normal(mean, std, parameter.shape))
+    _draw(parameter, rng.standard_normal, mean, std)
 
 
 def constant(parameter, value):
     """The same value everywhere."""
-    _overwrite(parameter, value)
+    parameter.data[...] = value
+    parameter.bump()
 
 
 def kaiming_uniform(parameter, rng, *, a=0.0):
@@ -58,6 +61,13 @@ def torch_default(weight, bias, rng):
         uniform(bias, -bound, bound, rng)
 
 
-def _overwrite(parameter, values):
-    parameter.data[...] = values
+def _draw(parameter, generate, shift, scale):
+    """shift + scale * numbers, written where the parameter lies: a layer may be too large for a second copy of it."""
+    memory = parameter.data.transpose(memory_axes(parameter.data))
+    numbers = memory if memory.flags.c_contiguous else np.empty(memory.shape, memory.dtype)
+    generate(out=numbers, dtype=numbers.dtype)
+    numbers *= numbers.dtype.type(scale)
+    numbers += numbers.dtype.type(shift)
+    if numbers is not memory:
+        memory[...] = numbers
     parameter.bump()

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..tensor import Tensor, scope, setting
 
+_LATE = "num_batches_tracked"  # of batch norm; as in PyTorch it may be missing, since files of before version 0.4.1 lack it
 _paths = ContextVar("paths", default={})  # id of module -> path, of the model that is running
 _log = ContextVar("log", default=None)    # where named_activations collects
 
@@ -122,7 +123,8 @@ class Module:
             For names that are missing or left over (if `strict`), or any array of another shape.
         """
         own = {path: part for path, part in _walk(self, shared=True) if isinstance(part, Tensor)}
-        mismatch = Mismatch([k for k in own if k not in state], [k for k in state if k not in own])
+        missing = [k for k in own if k not in state and not k.endswith(_LATE)]
+        mismatch = Mismatch(missing, [k for k in state if k not in own])
         new = {k: np.asarray(state[k]) for k in own if k in state}
         problems = [f"{k}: shape {a.shape}, expected {own[k].shape}" for k, a in new.items() if a.shape != own[k].shape]
         if strict:
