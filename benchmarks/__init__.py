@@ -1,0 +1,1 @@
+"""Benchmarks: minigrad beside its peers, in separate processes, interleaved, as ratios. Run `python -m benchmarks`."""

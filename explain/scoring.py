@@ -1,0 +1,187 @@
+"""The model as every method sees it: inputs to scores, and scores back to inputs, in batches, counted.
+
+What is differentiated is called the *score*: the logit of the target class unless `score` says otherwise. Each sample's score
+depends on that sample alone, so the gradient of the sum of all scores holds every sample's own gradient.
+"""
+import time
+from contextlib import contextmanager
+
+import numpy as np
+
+import minigrad
+from minigrad import functional as F
+
+from .attribution import Attribution
+
+SCORES = {"logit": lambda z: z, "probability": lambda z: F.softmax(z, 1), "log_probability": lambda z: F.log_softmax(z, 1)}
+FEATURES_AT_ONCE = 2**20  # input values that are recorded on one tape, unless batch_size says otherwise: bounds memory
+
+
+class Scoring:
+    """One call of a method: the checked input and target, the model in evaluation mode, the costs.
+
+    Use it as a context: ``with Scoring("saliency", model, x, target, **common) as run``; the model's training flags are put
+    back at the end, also after an error.
+
+    Parameters
+    ----------
+    method : str
+        For messages and the result.
+    model : Module or callable
+        Takes a Tensor (N, C, H, W) and returns logits (N, K).
+    x : ndarray or Tensor of shape (N, C, H, W) in [0, 1]
+    target : int, integer array of shape (N,), or None for the predicted class
+    score : 'logit', 'probability' or 'log_probability'
+        What is explained.
+    batch_size : int, optional
+        How many samples are on one tape; the numbers do not depend on it.
+    bounds : (low, high) or None
+        The range x must lie in, None for any.
+    """
+
+    def __init__(self, method, model, x, target=None, *, score="logit", batch_size=None, bounds=(0, 1)):
+        self.method, self.model, self.x = method, model, _checked_input(method, x, bounds)
+        if score not in SCORES:
+            raise ValueError(f"{method}: score is {score!r}, expected one of {', '.join(SCORES)}")
+        if batch_size is not None and (not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
+            raise ValueError(f"{method}: batch_size is {batch_size!r}, expected an integer of at least 1")
+        self.score, self.wanted = score, target
+        self.batch_size = batch_size or int(np.clip(FEATURES_AT_ONCE // max(1, self.x[:1].size), 1, 256))
+        self.forwards = self.backwards = 0
+
+    def __enter__(self):
+        self.start = time.perf_counter()
+        self._mode = evaluating(self.model)
+        self._mode.__enter__()
+        try:
+            self.logits = self._checked_logits(self.outputs(self.x, "logit"))
+            self.target = self._checked_target()
+        except BaseException:
+            self._mode.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *error):
+        self._mode.__exit__(*error)
+
+    def batches(self, count):
+        """Slices that cut `count` samples into batches."""
+        return [slice(i, min(i + self.batch_size, count)) for i in range(0, count, self.batch_size)]
+
+    def outputs(self, x, score=None):
+        """All classes' scores (N, K) of the samples x, without a tape."""
+        with minigrad.no_grad():
+            parts = [SCORES[score or self.score](self.model(minigrad.Tensor(x[part]))).data for part in self.batches(len(x))]
+        self.forwards += len(x)
+        return np.concatenate(parts) if parts else np.zeros((0, 0), x.dtype)
+
+    def scores(self, x, target=None):
+        """The target's score (N,) of the samples x; `target` (N,) where they are not the original samples in order."""
+        target = self.target if target is None else target
+        return self.outputs(x)[np.arange(len(x)), target]
+
+    def record(self, x):
+        """A tape: the leaf that holds x, and all classes' scores (N, K) computed from it."""
+        leaf = minigrad.Tensor(x, requires_grad=True)
+        scores = SCORES[self.score](self.model(leaf))
+        self.forwards += len(x)
+        return leaf, scores
+
+    def record_layer(self, x, layer):
+        """A tape with a layer's output on it: (leaf, scores, activation). `layer` is a Module or its path."""
+        path = layer_path(self.method, self.model, layer)
+        leaf = minigrad.Tensor(x, requires_grad=True)
+        logits, activations = self.model.named_activations(leaf)
+        self.forwards += len(x)
+        return leaf, SCORES[self.score](logits), activations[path]
+
+    def pull(self, scores, wrt, target, *, rules=None):
+        """The gradient of the targets' scores with respect to `wrt`, or what `rules` make of it, as an ndarray."""
+        seed = np.zeros(scores.shape, scores.dtype)
+        seed[np.arange(len(seed)), target] = 1
+        self.backwards += len(seed)
+        return minigrad.grad(scores, wrt, seed, rules=rules).data
+
+    def gradient(self, x, target=None, *, rules=None):
+        """The gradient of the target's score at the samples x (or what `rules` make of it), batch by batch."""
+        target = self.target if target is None else target
+        found = np.empty(x.shape, x.dtype)
+        for part in self.batches(len(x)):
+            leaf, scores = self.record(x[part])
+            found[part] = self.pull(scores, leaf, target[part], rules=rules)
+        return found
+
+    def attribution(self, values, **fields):
+        """The result, with what it cost."""
+        return Attribution(values, self.method, self.target, self.x, forwards=self.forwards, backwards=self.backwards,
+                           seconds=time.perf_counter() - self.start, **fields)
+
+    def _checked_logits(self, logits):
+        if logits.ndim != 2:
+            raise ValueError(f"{self.method}: the model returned shape {logits.shape}, expected logits (N, classes)")
+        if not np.isfinite(logits).all():
+            raise ValueError(f"{self.method}: the model returned NaN or infinity for sample {int(np.argmin(np.isfinite(logits).all(1)))}")
+        if logits.shape[1] > 1 and (logits >= 0).all() and np.allclose(logits.sum(1), 1, atol=1e-4):
+            raise ValueError(f"{self.method}: the model returns probabilities (they add up to 1), expected logits; leave out its last "
+                             "softmax, and pass score='probability' if that is what you want explained")
+        return logits
+
+    def _checked_target(self):
+        count, classes = self.logits.shape
+        target = self.logits.argmax(1) if self.wanted is None else np.asarray(self.wanted)
+        if target.dtype.kind not in "iu" or target.shape not in ((), (count,)):
+            raise ValueError(f"{self.method}: target is {target.dtype} of shape {target.shape}, expected an integer, {count} integers, or None")
+        if target.size and not 0 <= target.min() <= target.max() < classes:
+            raise ValueError(f"{self.method}: target {target.max() if target.max() >= classes else target.min()} is out of range, "
+                             f"the model has classes 0..{classes - 1}")
+        return np.broadcast_to(target, (count,)).astype(np.int64)
+
+
+@contextmanager
+def evaluating(model):
+    """Run a block with the model in evaluation mode, and put every module's own mode back afterwards."""
+    modes = [(module, module.training) for module in model.modules()] if isinstance(model, minigrad.nn.Module) else []
+    try:
+        for module, _ in modes:
+            module.training = False
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def layer_path(method, model, layer):
+    """The path of a layer given by path or as a Module of the model."""
+    if not isinstance(model, minigrad.nn.Module):
+        raise TypeError(f"{method}: model is {type(model).__name__}, expected a Module: a plain function has no layers to name")
+    if isinstance(layer, str):
+        model.get_submodule(layer)
+        return layer
+    for path, module in model.named_modules():
+        if module is layer:
+            return path
+    raise ValueError(f"{method}: layer {type(layer).__name__} is not part of the model; give a path such as "
+                     + ", ".join(repr(p) for p, _ in model.named_modules()[1:4]))
+
+
+def as_baseline(method, baselines, x):
+    """`baselines` (a number, or an array of x's shape or with one row) as an array of x's shape."""
+    baseline = np.asarray(baselines, x.dtype)
+    try:
+        return np.broadcast_to(baseline, x.shape)
+    except ValueError:
+        raise ValueError(f"{method}: baselines has shape {baseline.shape}, expected a number or shape {x.shape} (or one row of it)") from None
+
+
+def _checked_input(method, x, bounds):
+    x = np.asarray(x)
+    if x.dtype.kind != "f":
+        raise TypeError(f"{method}: x has dtype {x.dtype}, expected floats in [0, 1]; for bytes: x.astype(np.float32) / 255")
+    if x.ndim < 2:
+        raise ValueError(f"{method}: x has shape {x.shape}, expected (N, C, H, W); one image is x[None]")
+    if not np.isfinite(x).all():
+        raise ValueError(f"{method}: x holds NaN or infinity")
+    if bounds is not None and x.size and (x.min() < bounds[0] or x.max() > bounds[1]):
+        raise ValueError(f"{method}: x goes from {x.min():g} to {x.max():g}, expected {bounds[0]}..{bounds[1]}; models take pixels in "
+                         "[0, 1] and standardise them inside (pass bounds=None if your model differs)")
+    return x
