@@ -165,8 +165,8 @@ def _write(path, arrays, metadata, caller):
     if strangers := [name for name in (*arrays, *metadata) if not isinstance(name, str)]:
         raise TypeError(f"{caller}: a name is {strangers[0]!r}, expected text; use str()")
     arrays = {name: _plain(name, array, caller) for name, array in arrays.items()}
-    if taken := {FORMAT_KEY, DIGEST_KEY} & metadata.keys():
-        raise ValueError(f"{caller}: metadata has the name {min(taken)!r}, which the format uses; take another name")
+    if taken := ({FORMAT_KEY, DIGEST_KEY} & metadata.keys()) | ({"__metadata__"} & arrays.keys()):
+        raise ValueError(f"{caller}: something has the name {min(taken)!r}, which the format uses; take another name")
     texts = {name: _json(name, value, caller) for name, value in metadata.items()} | {FORMAT_KEY: FORMAT}
     texts[DIGEST_KEY] = _digest(arrays, texts)
     write_atomically(path, pack(arrays, texts), caller=caller)

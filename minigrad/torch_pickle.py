@@ -29,6 +29,8 @@ DTYPE_NAMES = ("float64 double float32 float float16 half bfloat16 int64 long in
 NAMES = CALLABLE | {f"torch.{name}" for name in (*DTYPES, *DTYPE_NAMES)}
 # Under these names training scripts keep the state_dict among other things.
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "weights")
+# What nonsense in the zip file or the pickle can raise; it has changed nothing but our own stack.
+NONSENSE = (TypeError, LookupError, EOFError, OSError, OverflowError, RuntimeError, MemoryError, zlib.error)
 LARGEST_EXPANDED = 1 << 30  # bytes; a tensor may repeat the numbers of its storage (stride 0), but not without end
 
 
@@ -57,21 +59,21 @@ def read(path):
     ValueError
         Not such a file, damaged, or it asks for more than tensors; the message names the file.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return state_dict(_run(_Storages(archive, os.path.getsize(path))))
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"load_state: {path} {_not_a_zip(path, error)}") from error
-    except ValueError as error:
-        raise ValueError(f"load_state: {path} {error}") from error
-    except (TypeError, LookupError, EOFError, OverflowError, RuntimeError, MemoryError, zlib.error) as error:
-        # What nonsense in the zip file or the pickle can still cause; it has changed nothing but our own stack.
-        raise ValueError(f"load_state: {path} is damaged or forged ({error!r}); get a fresh copy") from error
-
-
-def _not_a_zip(path, error):
     with open(path, "rb") as file:
-        start = file.read(512)
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return state_dict(_run(_Storages(archive, os.path.getsize(path))))
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"load_state: {path} {_not_a_zip(file, error)}") from error
+        except ValueError as error:
+            raise ValueError(f"load_state: {path} {error}") from error
+        except NONSENSE as error:
+            raise ValueError(f"load_state: {path} is damaged or forged ({error!r}); get a fresh copy") from error
+
+
+def _not_a_zip(file, error):
+    file.seek(0)
+    start = file.read(512)
     if start.startswith(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.") or start[257:262] == b"ustar":
         return ("is in PyTorch's format of before 1.6; convert it where PyTorch is installed: "
                 "torch.save(torch.load(path, weights_only=True), new_path)")

@@ -29,7 +29,7 @@ def tiny(empty_machine, monkeypatch):
 
 @pytest.fixture
 def serve():
-    """``serve(answer)`` starts a server and returns its URL; ``answer(path)`` is (status, headers, body or its parts)."""
+    """``serve(answer)`` starts a server and returns its URL; ``answer(path)`` is (status, headers, body or parts)."""
     servers = []
 
     def start(answer):

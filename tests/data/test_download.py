@@ -33,7 +33,7 @@ def bad_mirrors(raw, serve):
         "wrong hash": (lambda: serve(packed(flipped)), "has SHA-256"),
         "a page instead": (lambda: serve(lambda path: (200, {}, b"<html>log in first</html>")), "has SHA-256"),
         "404": (lambda: serve(lambda path: (404, {}, b"no such file")), "404"),
-        "truncated body": (lambda: serve(lambda path: (200, {"Content-Length": "9999"}, good(path)[2])), "IncompleteRead"),
+        "truncated body": (lambda: serve(lambda name: (200, {"Content-Length": "9999"}, good(name)[2])), "Incomplete"),
         "truncated file": (lambda: serve(lambda path: (200, {}, good(path)[2][:-30])), "is damaged or cut short"),
         "connection refused": (closed_port, "refused"),
     }
