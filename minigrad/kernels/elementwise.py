@@ -10,6 +10,7 @@ from numba import prange
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.layout import flat, memory_axes, unflatten
 
+STEP = 64  # elements: a multiple of what an unrolled SIMD loop takes at once
 SERIAL = 1 << 16  # elements; below, waking the other threads takes longer than the loop
 
 
@@ -60,6 +61,17 @@ def relu_gate(g, x):
 
 
 @kernel
+def share(t, parts, size):
+    """The run of `size` elements that thread `t` of `parts` works on.
+
+    Runs end where a SIMD step does: which elements are left over from those steps, and may be rounded differently in
+    the last bit, does then not depend on the number of threads.
+    """
+    steps = -(-size // STEP)
+    return slice(t * steps // parts * STEP, min((t + 1) * steps // parts * STEP, size))
+
+
+@kernel
 def _relu(x, y):
     zero = x.dtype.type(0)
     for i in range(x.size):
@@ -70,7 +82,7 @@ def _relu(x, y):
 @parallel_kernel
 def _relu_parallel(x, y, parts):
     for t in prange(parts):
-        part = slice(np.int64(t) * x.size // parts, (np.int64(t) + 1) * x.size // parts)
+        part = share(np.int64(t), parts, x.size)
         _relu(x[part], y[part])
 
 
@@ -85,5 +97,5 @@ def _relu_gate(g, x, y):
 @parallel_kernel
 def _relu_gate_parallel(g, x, y, parts):
     for t in prange(parts):
-        part = slice(np.int64(t) * x.size // parts, (np.int64(t) + 1) * x.size // parts)
+        part = share(np.int64(t), parts, x.size)
         _relu_gate(g[part], x[part], y[part])

@@ -9,7 +9,7 @@ import numpy as np
 from numba import prange
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
-from minigrad.kernels.elementwise import SERIAL
+from minigrad.kernels.elementwise import SERIAL, share
 from minigrad.kernels.layout import flat, memory_axes, unflatten
 
 
@@ -96,7 +96,7 @@ def _adam(param, m, v, grad, keep, decay, rate1, beta2, rate2, root2, eps, size)
 @parallel_kernel
 def _adam_parallel(param, m, v, grad, keep, decay, rate1, beta2, rate2, root2, eps, size, parts):
     for t in prange(parts):
-        part = slice(np.int64(t) * param.size // parts, (np.int64(t) + 1) * param.size // parts)
+        part = share(np.int64(t), parts, param.size)
         _adam(param[part], m[part], v[part], grad[part], keep, decay, rate1, beta2, rate2, root2, eps, size)
 
 
@@ -112,7 +112,7 @@ def _descend(param, grad, lr, decay):
 @parallel_kernel
 def _descend_parallel(param, grad, lr, decay, parts):
     for t in prange(parts):
-        part = slice(np.int64(t) * param.size // parts, (np.int64(t) + 1) * param.size // parts)
+        part = share(np.int64(t), parts, param.size)
         _descend(param[part], grad[part], lr, decay)
 
 
@@ -130,5 +130,5 @@ def _roll(param, buf, grad, lr, decay, momentum, fresh, ahead):
 @parallel_kernel
 def _roll_parallel(param, buf, grad, lr, decay, momentum, fresh, ahead, parts):
     for t in prange(parts):
-        part = slice(np.int64(t) * param.size // parts, (np.int64(t) + 1) * param.size // parts)
+        part = share(np.int64(t), parts, param.size)
         _roll(param[part], buf[part], grad[part], lr, decay, momentum, fresh, ahead)

@@ -93,6 +93,7 @@ def test_a_gradient_may_be_read_only():
 
 
 @pytest.mark.compiled
+@pytest.mark.skipif(bool(numba.config.BOUNDSCHECK), reason="bounds checks move the end of the SIMD loop")
 def test_any_number_of_threads_gives_the_same_bytes():
     def step():
         param, grad, m, v = np.random.default_rng(0).uniform(size=(4, elementwise.SERIAL + 77)).astype(np.float32)
