@@ -39,10 +39,20 @@ def like_mnist(counts):
     ink = np.clip((ink - BACKGROUND) / (FULL_INK - BACKGROUND), 0, 1)
     margin = (SIZE - BOX) // 2
     canvas = np.pad(ink, ((0, 0), (margin, margin), (margin, margin)))[:, None].astype(np.float32)
-    where, mass = np.arange(SIZE), ink.sum(axis=(1, 2))
-    centre = np.stack([canvas.sum(axis=(1, 3)) @ where, canvas.sum(axis=(1, 2)) @ where], axis=1) / mass[:, None]
-    offsets = np.rint((SIZE - 1) / 2 - centre).astype(int)
-    return shift_by(canvas, np.clip(offsets, -margin, margin))
+    return centred(canvas)
+
+
+def centred(images):
+    """Move each image (N, 1, H, W) by whole pixels so that its centre of mass comes to (H / 2, W / 2), as in MNIST.
+
+    MNIST's own digits lie there: at 13.99 and 14.01 of 28 on average, rows and columns counted from 0. None is moved
+    further than the margin of 4 pixels that MNIST leaves around a digit.
+    """
+    (height, width), mass = images.shape[2:], images.sum(axis=(1, 2, 3))
+    centre = np.stack([images.sum(axis=(1, 3)) @ np.arange(height), images.sum(axis=(1, 2)) @ np.arange(width)]) / mass
+    offsets = np.rint(np.array([[height], [width]]) / 2 - centre).astype(int).T  # (N, 2)
+    margin = (SIZE - BOX) // 2
+    return shift_by(images, np.clip(offsets, -margin, margin))
 
 
 def cubic_matrix(n_in, n_out, a=-0.5):
