@@ -70,17 +70,16 @@ def obtain(file, name, root=None, download=True):
     return raw
 
 
-def verified(content, file, source):
-    """Return the raw bytes of `content`, or raise ValueError if their SHA-256 is not that of `file`."""
+def verified(content, file, source, fix="move it away and load again to get the right one"):
+    """Return the raw bytes of `content`, or raise ValueError, naming `source`, if their SHA-256 is not that of `file`."""
     raw = content if file.name.endswith(".gz") else decompress(content, source)
     digest = hashlib.sha256(raw).hexdigest()
     if digest == file.sha256:
         return raw
     known = [(other.sha256, f"it is {other.name} of {name}") for name, splits in IDX_FILES.items()
              for pair in splits.values() for other in pair]
-    fix = dict(known).get(digest, "it is damaged or another file")
-    raise ValueError(f"load: {source} has SHA-256 {digest}, expected {file.sha256}; {fix}: "
-                     f"move it away and load again to get the right one")
+    what = dict(known).get(digest, "it is damaged or another file")
+    raise ValueError(f"load: {source} has SHA-256 {digest}, expected {file.sha256}; {what}: {fix}")
 
 
 def fetch(file, destination):
@@ -100,7 +99,7 @@ def fetch(file, destination):
         try:
             # Not pooch.retrieve: it checks the packed bytes, and a mirror may pack them anew or unpack them on the way.
             pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16, timeout=TIMEOUT)(url, body, None)
-            return verified(body.getvalue(), file, url)
+            return verified(body.getvalue(), file, "what came", fix="not used")
         except (requests.exceptions.RequestException, ValueError) as error:
             failures.append(f"  {url}: {error}")
     raise ConnectionError(f"load: could not download {file.name}:\n" + "\n".join(failures) +
