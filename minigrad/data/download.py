@@ -71,7 +71,7 @@ def obtain(file, name, root=None, download=True):
 
 
 def verified(content, file, source, fix="move it away and load again to get the right one"):
-    """Return the raw bytes of `content`, or raise ValueError, naming `source`, if their SHA-256 is not that of `file`."""
+    """Return the raw bytes of `content`, or raise ValueError if their SHA-256 is not that of `file`."""
     raw = content if file.name.endswith(".gz") else decompress(content, source)
     digest = hashlib.sha256(raw).hexdigest()
     if digest == file.sha256:

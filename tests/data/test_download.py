@@ -31,7 +31,7 @@ def bad_mirrors(raw, serve):
     flipped = {name: content[:-1] + bytes([content[-1] ^ 1]) for name, content in raw.items()}
     return {
         "wrong hash": (lambda: serve(packed(flipped)), "what came has SHA-256 .*: not used"),
-        "a page instead": (lambda: serve(lambda path: (200, {}, b"<html>log in first</html>")), "what came has SHA-256"),
+        "a page instead": (lambda: serve(lambda path: (200, {}, b"<html>log in</html>")), "what came has SHA-256"),
         "404": (lambda: serve(lambda path: (404, {}, b"no such file")), "404"),
         "truncated body": (lambda: serve(lambda name: (200, {"Content-Length": "9999"}, good(name)[2])), "Incomplete"),
         "truncated file": (lambda: serve(lambda path: (200, {}, good(path)[2][:-30])), "is damaged or cut short"),
