@@ -173,7 +173,8 @@ class Maximum(Op):
         return np.maximum(a, b)
 
     def vjp(self, g, y, a, b):
-        return lambda: g * share(a.data > b.data, a.data == b.data), lambda: g * share(b.data > a.data, a.data == b.data)
+        tie = a.data == b.data
+        return lambda: g * share(a.data > b.data, tie, g), lambda: g * share(b.data > a.data, tie, g)
 
 
 class Minimum(Op):
@@ -183,7 +184,8 @@ class Minimum(Op):
         return np.minimum(a, b)
 
     def vjp(self, g, y, a, b):
-        return lambda: g * share(a.data < b.data, a.data == b.data), lambda: g * share(b.data < a.data, a.data == b.data)
+        tie = a.data == b.data
+        return lambda: g * share(a.data < b.data, tie, g), lambda: g * share(b.data < a.data, tie, g)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,9 +217,9 @@ def zeros(like):
     return Tensor(np.zeros_like(like.data))
 
 
-def share(mine, tie):
-    """1 where the element is mine, a half where it is a tie: the part of the gradient that I get."""
-    return mine + 0.5 * tie
+def share(mine, tie, like):
+    """1 where the element is mine, a half where it is a tie: my part of the gradient, in the dtype of `like`."""
+    return mine + like.dtype.type(0.5) * tie
 
 
 def as_tensor(value, like=None):

@@ -1,0 +1,1 @@
+"""One table of operands and oracles (`table`, `windows`), and the promises every op keeps."""
