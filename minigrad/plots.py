@@ -1,0 +1,165 @@
+"""Pictures of a training run: curves, a confusion matrix, the images that were misread. Matplotlib lives here only.
+
+Functions draw into axes they are given, or make some; none shows or saves anything but `save`.
+"""
+
+import numpy as np
+
+from .files import write_atomically
+
+BLUE, ORANGE, GREY = "#2a6fb0", "#e07b28", "#777777"
+
+
+def curves(history, axes=None):
+    """Draw loss and accuracy over the epochs into a pair of axes.
+
+    Parameters
+    ----------
+    history : History
+    axes : pair of matplotlib Axes, optional
+
+    Returns
+    -------
+    pair of Axes
+        Loss, accuracy.
+    """
+    if not len(history):
+        raise ValueError("curves: the history has no epoch yet; train for at least one")
+    loss, accuracy = _new_axes(1, 2, (10, 4)) if axes is None else axes
+    epochs = np.arange(1, len(history) + 1)
+    panels = ((loss, 1, "loss (cross-entropy)", history.train_loss, history.test_loss, "{:.4f}"),
+              (accuracy, 100, "accuracy (%)", history.train_accuracy, history.test_accuracy, "{:.2f} %"))
+    for ax, scale, name, train, test, form in panels:
+        for values, label, colour in ((train, "train", BLUE), (test, "test", ORANGE)):
+            values = scale * np.asarray(values)
+            ax.plot(epochs, values, "o-", markersize=4, color=colour, label=f"{label}: {form.format(values[-1])} at the end")
+        ax.set(xlabel="epoch", ylabel=name, xlim=(0.5, len(history) + 0.5))
+        ax.xaxis.get_major_locator().set_params(integer=True, nbins=10)
+        ax.grid(color="#dddddd", linewidth=0.6)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.legend(frameon=False)
+    best, value = int(np.argmin(history.test_loss)) + 1, min(history.test_loss)
+    grew = history.test_loss[-1] > 1.05 * value
+    loss.set_title(f"Test loss is lowest after epoch {best} and grows after it: overfitting" if grew
+                   else f"Test loss falls to {history.test_loss[-1]:.4f}", loc="left", fontsize=11)
+    accuracy.set_title(f"{history.test_accuracy[-1]:.2%} of the test images read right".replace("%", " %"), loc="left", fontsize=11)
+    return loss, accuracy
+
+
+def confusion_matrix(labels, predictions, classes, ax=None):
+    """Draw how often each class was taken for which, as counts; the diagonal (what was right) is left uncoloured.
+
+    Parameters
+    ----------
+    labels, predictions : ndarray (N,), integers
+    classes : sequence of str
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    n = len(classes)
+    counts = np.bincount(np.asarray(labels) * n + predictions, minlength=n * n).reshape(n, n)
+    ax = _new_axes(1, 1, (0.55 * n + 2, 0.5 * n + 1.6)) if ax is None else ax
+    mistakes = counts * (1 - np.eye(n, dtype=int))
+    ax.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(1, 1.4 * mistakes.max()))
+    for i in range(n):
+        for j in range(n):
+            if counts[i, j]:
+                ax.text(j, i, f"{counts[i, j]:,}", ha="center", va="center", fontsize=9,
+                        color=GREY if i == j else "black")
+    long = max(map(len, classes)) > 2
+    ax.set_xticks(range(n), classes, rotation=45 if long else 0, ha="right" if long else "center",
+                  rotation_mode="anchor" if long else "default")
+    ax.set_yticks(range(n), classes)
+    ax.set(xlabel="predicted", ylabel="true")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_xticks(np.arange(n - 1) + 0.5, minor=True)
+    ax.set_yticks(np.arange(n - 1) + 0.5, minor=True)
+    ax.grid(which="minor", color="#dddddd", linewidth=0.6)
+    ax.tick_params(which="minor", length=0)
+    wrong = mistakes.sum()
+    if wrong:
+        i, j = np.unravel_index(mistakes.argmax(), mistakes.shape)
+        finding = (f"{wrong:,} of {len(labels):,} wrong; most often\n"
+                   f"{classes[i]} taken for {classes[j]} ({mistakes[i, j]:,} of {counts[i].sum():,})")
+    else:
+        finding = f"All {len(labels):,} right"
+    ax.set_title(finding, loc="left", fontsize=11)
+    return ax
+
+
+def misclassified(dataset, metrics, rows=4, columns=6, figure=None):
+    """Draw the images a model was wrong about, surest mistakes first, each with what it is and what it was taken for.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    metrics : Metrics
+        What `train.evaluate` found on it.
+    rows, columns : int
+    figure : matplotlib Figure, optional
+
+    Returns
+    -------
+    Figure
+    """
+    wrong = np.flatnonzero(metrics.predictions != dataset.labels)
+    p = metrics.probabilities
+    chosen = wrong[np.argsort(-p[wrong, metrics.predictions[wrong]], kind="stable")][: rows * columns]
+    rows = max(1, -(-len(chosen) // columns))
+    if figure is None:
+        import matplotlib.pyplot as plt
+
+        figure = plt.figure()
+    figure.set_size_inches(1.6 * columns, 1.95 * rows + 0.6)
+    figure.set_layout_engine("constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, i in zip(axes.flat, chosen):
+        picture(dataset.images[i], ax)
+        true, taken = dataset.labels[i], metrics.predictions[i]
+        ax.set_title(f"{dataset.classes[true]}, {percent(p[i, true])}\nread as {dataset.classes[taken]}, "
+                     f"{percent(p[i, taken])}", fontsize=9)
+    which = "all of them" if len(chosen) == len(wrong) else f"the {len(chosen)} it was surest of"
+    figure.suptitle(f"{len(wrong):,} of {len(dataset):,} test images misread; {which}" if len(wrong)
+                    else f"All {len(dataset):,} test images read right", x=0.01, ha="left", fontsize=12)
+    return figure
+
+
+def picture(image, ax):
+    """Draw an image (C, H, W) in [0, 1], grey or RGB, into axes without ticks."""
+    ax.imshow(image[0] if len(image) == 1 else image.transpose(1, 2, 0), cmap="gray_r", vmin=0, vmax=1)
+    ax.axis("off")
+
+
+def percent(p):
+    """Return a probability in words that fit under a picture: 97 %, 0.4 %, <0.1 %."""
+    if p < 0.001:
+        return "<0.1 %"
+    return f"{100 * p:.1f} %" if p < 0.01 or 0.99 <= p < 0.9995 else f"{100 * p:.0f} %"
+
+
+def new_figure(width=10, height=4):
+    """Return a figure of its own, outside of pyplot's list, so that it is freed when it is no longer referred to."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure, path):
+    """Write a figure as PNG, whole or not at all; the same figure gives the same bytes."""
+    import io
+
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=130, metadata={"Software": None})
+    write_atomically(path, content.getvalue(), caller="plots.save")
+
+
+def _new_axes(rows, columns, size):
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(rows, columns, figsize=size, layout="constrained")[1]
