@@ -9,7 +9,7 @@ from minigrad.kernels.layout import channels_last
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.plan import forward_axis, in_tiles, split_images
 
-CHUNK = 512  # pixels that channel_sum adds up in the array's own precision, before it goes on in float64
+CHUNK = 128  # pixels that channel_sum adds up in the array's own precision, before it goes on in float64
 
 
 def conv2d_weight_grad(x, g, weight_shape, stride, padding, dilation, groups):
@@ -55,7 +55,7 @@ def conv2d_weight_grad(x, g, weight_shape, stride, padding, dilation, groups):
 def channel_sum(g):
     """Add up each channel of (N, C, H, W) over images and pixels: (C,), the gradient of a bias.
 
-    The twin of `reference.channel_sum`. A sum over rows is a product with a row of ones, so the register tile takes 512
+    The twin of `reference.channel_sum`. A sum over rows is a product with a row of ones, so the register tile takes 128
     pixels at a time; those sums are added in float64.
     """
     g = channels_last(g)

@@ -1,10 +1,11 @@
-"""Matrix products, for fully connected layers and 1 x 1 convolutions."""
+"""Matrix products, for fully connected layers."""
 
 import numba
 import numpy as np
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
+from minigrad.kernels.pack import in_place, pack
 from minigrad.kernels.weights import read_only
 
 
@@ -15,52 +16,62 @@ def matmul(a, b):
     """
     (m, k), n = a.shape, b.shape[1]
     y = np.empty((m, n), a.dtype)
-    copied_straight = 0 if b.flags.c_contiguous else k * n
-    copied_turned = m * n + (0 if a.flags.f_contiguous else m * k)
-    if copied_straight <= copied_turned:
-        product(y, a, b, np.zeros(n, a.dtype), turned=False)
+    straight = 0 if b.flags.c_contiguous else k * n
+    turned = m * n + (0 if a.flags.f_contiguous else m * k)
+    if straight <= turned:
+        _product(y, a, b, turned=False)
     else:
-        product(y, b.T, a.T, np.zeros(m, a.dtype), turned=True)
+        _product(y, b.T, a.T, turned=True)
     return y
 
 
-def product(y, a, b, bias, *, turned):
-    """Write ``bias + a @ b`` into a C-contiguous y, or its transpose if `turned`."""
-    a = a if a.flags.f_contiguous else np.ascontiguousarray(a)
-    strides = tuple(stride // a.itemsize for stride in a.strides)
+def _product(y, a, b, *, turned):
+    """Write ``a @ b``, or its transpose if `turned`, into a C-contiguous y."""
+    if not a.flags.f_contiguous:
+        a = np.ascontiguousarray(a)
     flat = a.T.reshape(-1) if a.flags.f_contiguous else a.reshape(-1)
-    b = np.ascontiguousarray(b)
-    _multiply(y.reshape(-1), read_only(flat), *a.shape, *strides, read_only(b), read_only(bias), turned, threads())
+    strides = [stride // a.itemsize for stride in a.strides]
+    if b.flags.c_contiguous:
+        panels = in_place(b, b.shape[1], 0)
+    else:
+        b = b if b.flags.f_contiguous else np.asfortranarray(b)
+        panels = pack(b.T, np.zeros(1, np.int64), b.shape[0], 1, b.shape[0], 0, 1, b.shape[1])
+    zeros = np.zeros(b.shape[1], b.dtype)
+    _multiply(y.reshape(-1), read_only(flat), *a.shape, *strides, *panels, read_only(zeros), turned, threads())
 
 
 @parallel_kernel
-def _multiply(y, a, m, k, a_row, a_column, b, bias, turned, team):
+def _multiply(y, a, m, k, a_row, a_column, b, b_group, b_panel, b_row, zeros, turned, team):
     for thread in numba.prange(team):
-        _multiply_share(np.int64(thread), y, a, m, k, a_row, a_column, b, bias, turned, team)
+        _multiply_share(np.int64(thread), y, a, m, k, a_row, a_column, b, b_panel, b_row, zeros, turned, team)
 
 
 @kernel
-def _multiply_share(thread, y, a, m, k, a_row, a_column, b, bias, turned, team):
+def _multiply_share(thread, y, a, m, k, a_row, a_column, b, b_panel, b_row, zeros, turned, team):
     """One thread's share: a band of the longer side of the product, in panels of columns, in tiles of rows."""
-    n, panel = b.shape[1], PANEL_BYTES // b.itemsize
-    b_flat, row = b.reshape(-1), np.arange(ROWS)
-    tiles, panels, start = -(-m // ROWS), -(-n // panel), np.zeros(ROWS, np.int64)
+    n, width = len(zeros), PANEL_BYTES // b.itemsize
+    row, nothing = np.arange(ROWS), np.zeros(ROWS, np.int64)
+    tiles, panels = -(-m // ROWS), -(-n // width)
     first_tile, last_tile, first_panel, last_panel = 0, tiles, 0, panels
     if m >= n:
         first_tile, last_tile = thread * tiles // team, (thread + 1) * tiles // team
     else:
         first_panel, last_panel = thread * panels // team, (thread + 1) * panels // team
-    out = np.empty(ROWS * panel, b.dtype)
-    for p in range(first_panel, last_panel):
-        column, cols = p * panel, min(panel, n - p * panel)
+    out = np.empty(ROWS * width, b.dtype)
+    for panel in range(first_panel, last_panel):
+        column, cols = panel * width, min(width, n - panel * width)
         for at in range(first_tile * ROWS, last_tile * ROWS, ROWS):
             rows = np.minimum(row, m - 1 - at)
             if turned:
-                tile(out, 0, rows * panel, bias, column, start, a, at * a_row, rows * a_row, start[:1], k, a_column,
-                     b_flat, column, n, cols)  # fmt: skip
+                tile(
+                    out, 0, rows * width, zeros, column, nothing, a, at * a_row, rows * a_row, nothing[:1], k, a_column,
+                    b, panel * b_panel, b_row, cols,
+                )  # fmt: skip
                 for j in range(cols):
                     for i in range(min(ROWS, m - at)):
-                        y[(column + j) * m + at + i] = out[i * panel + j]
+                        y[(column + j) * m + at + i] = out[i * width + j]
             else:
-                tile(y, at * n + column, rows * n, bias, column, start, a, at * a_row, rows * a_row, start[:1], k, a_column,
-                     b_flat, column, n, cols)  # fmt: skip
+                tile(
+                    y, at * n + column, rows * n, zeros, column, nothing, a, at * a_row, rows * a_row, nothing[:1], k,
+                    a_column, b, panel * b_panel, b_row, cols,
+                )  # fmt: skip

@@ -14,13 +14,11 @@ def weight_layout(array):
     Returns
     -------
     ndarray
-        An equal array of its own memory: (kh, kw, I, O)-contiguous, (in, out)-contiguous, or C-contiguous.
+        An equal array of its own memory: (kh, kw, I, O)-contiguous if it is four-dimensional, else C-contiguous.
     """
     if array.ndim == 4:
-        return array.transpose(2, 3, 1, 0).copy().transpose(3, 2, 0, 1)
-    if array.ndim == 2:
-        return array.T.copy().T
-    return array.copy()
+        return array.transpose(2, 3, 1, 0).copy(order="C").transpose(3, 2, 0, 1)
+    return array.copy(order="C")
 
 
 def filters_last(weight):
@@ -29,7 +27,7 @@ def filters_last(weight):
 
 
 def read_only(array):
-    """Make a view that cannot be written: to numba that is another type, so all inputs get it, and a kernel compiles once."""
+    """Make a view that cannot be written: another type to numba, so all inputs get it and a kernel compiles once."""
     view = array.view()
     view.flags.writeable = False
     return view
