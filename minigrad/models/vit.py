@@ -51,7 +51,8 @@ class ViT(nn.Module):
 
     def __init__(self, image_size, patch_size, depth, hidden, heads, mlp, num_classes, dropout, mean, std, rng):
         if image_size % patch_size:
-            raise ValueError(f"ViT: patch_size is {patch_size}, expected a divisor of image_size {image_size}; change one")
+            raise ValueError(f"ViT: patch_size is {patch_size}, expected a divisor of image_size "
+                             f"{image_size}; change one of them")
         self.image_size = image_size
         self.class_token = nn.Parameter(np.zeros((1, 1, hidden), np.float32))
         self.standardize = nn.Standardize(mean, std)

@@ -1,8 +1,8 @@
 """Random first weights. Each function overwrites a Parameter in place, drawing from `rng` (a np.random.Generator).
 
-The idea of all of them: a layer adds up `fan_in` products, so weights of variance 1 / fan_in keep the size of what passes
-through, forward, and 1 / fan_out backward. Xavier takes the mean of both (Glorot and Bengio 2010); Kaiming doubles the variance
-because a ReLU throws half of it away (He et al. 2015).
+The idea of all of them: a layer adds up `fan_in` products, so weights of variance 1 / fan_in keep the size of what
+passes through, forward, and 1 / fan_out backward. Xavier takes the mean of both (Glorot and Bengio 2010); Kaiming
+doubles the variance because a ReLU throws half of it away (He et al. 2015).
 """
 import numpy as np
 

@@ -210,6 +210,10 @@ class Standardize(Module):
     def forward(self, x):
         """(N, C, H, W), the shape stays."""
         x = as_tensor(x)
+        expected = max(len(self.mean), len(self.std))
+        if expected > 1 and x.shape[-3:-2] != (expected,):  # else a grey image would be repeated for every channel
+            raise ValueError(f"Standardize: x has shape {x.shape}, expected (N, {expected}, H, W): mean and std are of "
+                             f"{expected} channels; for a grey image pass np.repeat(x, {expected}, 1)")
         mean, std = (np.array(v, x.dtype).reshape(-1, 1, 1) for v in (self.mean, self.std))
         return (x - mean) / std
 
