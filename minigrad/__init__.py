@@ -7,7 +7,7 @@
 
 Read the source in this order: `tensor`, `autodiff`, `ops`, `functional`, `nn`, `optim`, `train`, and `kernels` for the loops.
 """
-from . import data, functional, io, models, nn, ops
+from . import data, functional, io, models, nn, ops, optim
 from .autodiff import backward, grad, replay, tape
 from .check import check_grads
 from .derivatives import hessian, hvp, jacobian, jvp, vjp
@@ -20,6 +20,6 @@ __version__ = "0.1.0"
 __all__ = [
     "Op", "Tensor", "backward", "cat", "check_grads", "data", "draw", "einsum", "functional", "gather", "grad", "hessian",
     "hvp", "io", "jacobian", "jvp", "load", "load_state", "logsumexp", "maximum", "minimum", "models", "nn", "no_grad",
-    "ops", "replay", "save", "stack", "tape", "tensor", "vjp", "where",
+    "ops", "optim", "replay", "save", "stack", "tape", "tensor", "vjp", "where",
 ]
 Tensor.backward = backward
