@@ -27,22 +27,26 @@ def curves(history, axes=None):
         raise ValueError("curves: the history has no epoch yet; train for at least one")
     loss, accuracy = _new_axes(1, 2, (10, 4)) if axes is None else axes
     epochs = np.arange(1, len(history) + 1)
-    panels = ((loss, 1, "loss (cross-entropy)", history.train_loss, history.test_loss, "{:.4f}"),
+    panels = ((loss, 1, "loss (cross-entropy, log scale)", history.train_loss, history.test_loss, "{:.4f}"),
               (accuracy, 100, "accuracy (%)", history.train_accuracy, history.test_accuracy, "{:.2f} %"))
     for ax, scale, name, train, test, form in panels:
         for values, label, colour in ((train, "train", BLUE), (test, "test", ORANGE)):
             values = scale * np.asarray(values)
-            ax.plot(epochs, values, "o-", markersize=4, color=colour, label=f"{label}: {form.format(values[-1])} at the end")
+            ax.plot(epochs, values, "o-", markersize=4, color=colour,
+                    label=f"{label}: {form.format(values[-1])} at the end")
         ax.set(xlabel="epoch", ylabel=name, xlim=(0.5, len(history) + 0.5))
         ax.xaxis.get_major_locator().set_params(integer=True, nbins=10)
         ax.grid(color="#dddddd", linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(frameon=False)
-    best, value = int(np.argmin(history.test_loss)) + 1, min(history.test_loss)
-    grew = history.test_loss[-1] > 1.05 * value
-    loss.set_title(f"Test loss is lowest after epoch {best} and grows after it: overfitting" if grew
-                   else f"Test loss falls to {history.test_loss[-1]:.4f}", loc="left", fontsize=11)
-    accuracy.set_title(f"{history.test_accuracy[-1]:.2%} of the test images read right".replace("%", " %"), loc="left", fontsize=11)
+    loss.set_yscale("log")
+    loss.yaxis.set_major_formatter("{x:g}")
+    best, last = int(np.argmin(history.test_loss)) + 1, history.test_loss[-1]
+    grew = last > 1.05 * min(history.test_loss)
+    titles = (f"Test loss is lowest after epoch {best}, then overfits" if grew else f"Test loss falls to {last:.4f}",
+              f"{100 * history.test_accuracy[-1]:.2f} % of the test images read right")
+    for ax, title in zip((loss, accuracy), titles):
+        ax.set_title(title, loc="left", fontsize=11)
     return loss, accuracy
 
 
@@ -63,7 +67,7 @@ def confusion_matrix(labels, predictions, classes, ax=None):
     counts = np.bincount(np.asarray(labels) * n + predictions, minlength=n * n).reshape(n, n)
     ax = _new_axes(1, 1, (0.55 * n + 2, 0.5 * n + 1.6)) if ax is None else ax
     mistakes = counts * (1 - np.eye(n, dtype=int))
-    ax.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(1, 1.4 * mistakes.max()))
+    ax.imshow(np.ma.masked_equal(mistakes, 0), cmap="Oranges", vmin=0, vmax=max(10, 1.4 * mistakes.max()))
     for i in range(n):
         for j in range(n):
             if counts[i, j]:
@@ -81,7 +85,9 @@ def confusion_matrix(labels, predictions, classes, ax=None):
     ax.grid(which="minor", color="#dddddd", linewidth=0.6)
     ax.tick_params(which="minor", length=0)
     wrong = mistakes.sum()
-    if wrong:
+    if wrong and mistakes.max() == 1:
+        finding = f"{wrong:,} of {len(labels):,} wrong,\nno confusion more than once"
+    elif wrong:
         i, j = np.unravel_index(mistakes.argmax(), mistakes.shape)
         finding = (f"{wrong:,} of {len(labels):,} wrong; most often\n"
                    f"{classes[i]} taken for {classes[j]} ({mistakes[i, j]:,} of {counts[i].sum():,})")
@@ -122,11 +128,11 @@ def misclassified(dataset, metrics, rows=4, columns=6, figure=None):
     for ax, i in zip(axes.flat, chosen):
         picture(dataset.images[i], ax)
         true, taken = dataset.labels[i], metrics.predictions[i]
-        ax.set_title(f"{dataset.classes[true]}, {percent(p[i, true])}\nread as {dataset.classes[taken]}, "
-                     f"{percent(p[i, taken])}", fontsize=9)
-    which = "all of them" if len(chosen) == len(wrong) else f"the {len(chosen)} it was surest of"
-    figure.suptitle(f"{len(wrong):,} of {len(dataset):,} test images misread; {which}" if len(wrong)
-                    else f"All {len(dataset):,} test images read right", x=0.01, ha="left", fontsize=12)
+        ax.set_title(f"is {dataset.classes[true]} ({percent(p[i, true])})\n"
+                     f"read as {dataset.classes[taken]} ({percent(p[i, taken])})", fontsize=9)
+    which = "" if len(chosen) == len(wrong) else f"; here the {len(chosen)} it was surest of"
+    figure.suptitle(f"{len(wrong):,} of {len(dataset):,} test images misread{which} (probability given to each class)"
+                    if len(wrong) else f"All {len(dataset):,} test images read right", x=0.01, ha="left", fontsize=12)
     return figure
 
 

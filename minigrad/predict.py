@@ -1,7 +1,8 @@
 """From a picture file to what a network was trained on: the step where most surprising predictions are made.
 
 A network for MNIST knows light digits on black, 20 pixels tall, their centre of mass in the middle of 28x28. Shown a
-photo of dark ink on paper it would guess. So `prepare` redoes what MNIST's makers did to their scans, and says each step it took.
+photo of dark ink on paper it would guess. So `prepare` redoes what MNIST's makers did to their scans, and says each
+step it took.
 Source: LeCun, Cortes and Burges, the MNIST page; Xiao et al. 2017, section 2, for Fashion-MNIST.
 """
 

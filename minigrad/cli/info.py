@@ -35,8 +35,8 @@ def run(arguments):
     options = ", ".join(f"{name}={value}" for name, value in architecture["options"].items())
     print(f"{architecture['name']}{f' ({options})' if options else ''}")
     if "dataset" in metadata:
-        print(f"trained on {metadata['dataset']} for {metadata.get('epochs', '?')} epochs, seed {metadata.get('seed', '?')}: "
-              f"{accuracy_line(metadata.get('metrics', {}))}")
+        print(f"trained on {metadata['dataset']} for {metadata.get('epochs', '?')} epochs, seed "
+              f"{metadata.get('seed', '?')}: {accuracy_line(metadata.get('metrics', {}))}")
     print()
     print(layer_table(model, arguments.input or input_shape(model)))
 

@@ -16,12 +16,13 @@ from .info import input_shape
 
 def add_arguments(parser):
     """Declare what the command understands."""
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG or another picture file")
-    parser.add_argument("--model", required=True, metavar="RUN", help="the folder of a run, or a .safetensors file")
-    parser.add_argument("--top", type=number(int, 1), default=3, metavar="N", help="how many classes to name (default: 3)")
-    parser.add_argument("--preview", action="store_true", help="print what the network sees")
-    parser.add_argument("--save-preview", type=Path, metavar="FOLDER", help="save what the network sees as PNG files")
-    parser.add_argument("--input", type=shape, metavar="C,H,W", help="shape of the network's images, if its file does not say")
+    add = parser.add_argument
+    add("images", nargs="+", metavar="IMAGE", help="PNG, JPEG or another picture file")
+    add("--model", required=True, metavar="RUN", help="the folder of a run, or a .safetensors file")
+    add("--top", type=number(int, 1), default=3, metavar="N", help="how many classes to name (default: 3)")
+    add("--preview", action="store_true", help="print what the network sees")
+    add("--save-preview", type=Path, metavar="FOLDER", help="save what the network sees as PNG files")
+    add("--input", type=shape, metavar="C,H,W", help="shape of the network's images, if its file does not say")
 
 
 def run(arguments):

@@ -9,8 +9,8 @@ from ..runs import CHECKPOINT, FILES, MODEL, SETTINGS
 from .arguments import number, one_of
 
 OPTIMIZERS = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.03, "rmsprop": 5e-4, "adagrad": 1e-2}  # their usual learning rates
-SCHEDULES = {"none": "the same learning rate throughout", "step": "a tenth of it for the last third",
-             "cosine": "falling to zero along half a cosine", "onecycle": "rising, then falling to nothing, with each batch"}
+SCHEDULES = {"none": "the same rate throughout", "step": "a tenth of it for the last third of the epochs",
+             "cosine": "falls to zero along half a cosine", "onecycle": "rises, then falls to nothing, batch by batch"}
 DEFAULTS = {"dataset": "mnist", "model": "mnist_cnn", "batch_norm": False, "dropout": None, "epochs": 10, "lr": None,
             "batch_size": 64, "optimizer": "adam", "weight_decay": 0.0, "seed": 0, "schedule": "none", "augment": False,
             "label_smoothing": 0.0, "limit": None}
@@ -33,13 +33,18 @@ def add_arguments(parser):
     add("--batch-size", type=number(int, 1), metavar="N", help="images a step learns from (default: 64)")
     add("--optimizer", type=one_of("optimizer", OPTIMIZERS), metavar="NAME",
         help=f"the rule for a step: {', '.join(OPTIMIZERS)} (default: adam)")
-    add("--weight-decay", type=number(float, 0), metavar="W", help="how strongly weights are pulled to zero (default: 0)")
+    add("--weight-decay", type=number(float, 0), metavar="W",
+        help="how strongly weights are pulled to zero (default: 0)")
     add("--schedule", type=one_of("schedule", SCHEDULES), metavar="NAME",
         help=f"how the learning rate changes: {'; '.join(f'{k}, {v}' for k, v in SCHEDULES.items())} (default: none)")
-    add("--augment", action=BooleanOptionalAction, help="move and turn the training images a little, differently each time")
-    add("--label-smoothing", type=number(float, 0, 1), metavar="S", help="part of each label spread over all classes (default: 0)")
-    add("--limit", type=number(int, 1), metavar="N", help="learn from the first N training images only, for a quick try")
-    add("--seed", type=number(int, 0), metavar="N", help="the same seed gives the same network, to the bit (default: 0)")
+    add("--augment", action=BooleanOptionalAction,
+        help="move and turn the training images a little, differently each time")
+    add("--label-smoothing", type=number(float, 0, 1), metavar="S",
+        help="part of each label that is spread over all classes (default: 0)")
+    add("--limit", type=number(int, 1), metavar="N",
+        help="learn from the first N training images only, for a quick try")
+    add("--seed", type=number(int, 0), metavar="N",
+        help="the same seed gives the same network, to the bit (default: 0)")
 
 
 def chosen(arguments, out):
@@ -58,12 +63,12 @@ def chosen(arguments, out):
     changed = [f"{flag(name)} was {stored[name]}, is {value}" for name, value in given.items()
                if name != "epochs" and value != stored[name]]
     if changed:
-        raise ValueError(f"train: a run goes on with what it was started with, but {'; '.join(changed)}; leave those out, or "
-                         f"choose another --out")
+        raise ValueError(f"train: a run goes on with what it was started with, but {'; '.join(changed)}; leave those "
+                         f"out, or choose another --out")
     epochs = given.get("epochs", stored["epochs"])
     if epochs != stored["epochs"] and stored["schedule"] != "none":
-        raise ValueError(f"train: the schedule {stored['schedule']} was laid out for {stored['epochs']} epochs and cannot be "
-                         f"stretched to {epochs}; start a new run")
+        raise ValueError(f"train: the schedule {stored['schedule']} was laid out for {stored['epochs']} epochs and "
+                         f"cannot be stretched to {epochs}; start a new run")
     return stored | {"epochs": epochs}
 
 
@@ -71,8 +76,8 @@ def claim(out, *, resume, overwrite):
     """Make the run's folder and make sure it can be written; refuse one that holds a run already."""
     old = [name for name in (MODEL, CHECKPOINT, SETTINGS) if (out / name).exists()]
     if old and not (resume or overwrite):
-        raise FileExistsError(f"train: {out} holds a run already ({', '.join(old)}); --resume goes on with it, --overwrite "
-                              f"starts anew in its place, another --out leaves it alone")
+        raise FileExistsError(f"train: {out} holds a run already ({', '.join(old)}); --resume goes on with it, "
+                              f"--overwrite starts anew in its place, another --out leaves it alone")
     write_atomically(out / ".writable", b"", caller="train")
     (out / ".writable").unlink()
 

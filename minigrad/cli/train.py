@@ -1,7 +1,7 @@
 """Train a network on a dataset and write down all there is to know about it.
 
-Writes the network, the numbers of each epoch, curves, a confusion matrix, a classification report and the misread images
-into the folder of --out. After Ctrl-C, or a power cut, --resume goes on to the very same result."""
+Writes the network, the numbers of each epoch, curves, a confusion matrix, a classification report and the misread
+images into the folder of --out. After Ctrl-C, or a power cut, --resume goes on to the very same result."""
 
 import json
 import shlex
@@ -69,9 +69,10 @@ def build_model(settings, train, weights, dropout):
     asked = {"batch_norm": settings["batch_norm"] or None, "dropout": settings["dropout"]}
     if missing := [choices.flag(name) for name, value in asked.items() if value is not None and name not in accepted]:
         raise ValueError(f"train: the model {settings['model']} has no {' and no '.join(missing)}; leave that out")
-    statistics = {"mean": train.images.mean((0, 2, 3), dtype=np.float64), "std": train.images.std((0, 2, 3), dtype=np.float64)}
     fitting = {"num_classes": len(train.classes), "image_size": train.images.shape[2]}
-    fitting |= {name: [round(v, 4) for v in values.tolist()] for name, values in statistics.items()}
+    for name in {"mean", "std"} & accepted.keys():
+        values = getattr(train.images, name)((0, 2, 3), dtype=np.float64)
+        fitting[name] = [round(v, 4) for v in values.tolist()]
     options = {name: value for name, value in (fitting | asked).items() if name in accepted and value is not None}
     model = models.create(settings["model"], rng=weights, **options)
     for module in model.modules():
@@ -104,8 +105,9 @@ def shift_and_rotate(images, *, rng, pixels=2, degrees=10.0):
 
 def write_results(out, settings, model, history, test, tested):
     """Write everything but the checkpoint."""
-    io.save(out / MODEL, model, dataset=test.name, classes=test.classes, input=test.images.shape[1:], seed=settings["seed"],
-            epochs=len(history), metrics={"accuracy": tested.accuracy, "loss": tested.loss}, settings=settings)
+    io.save(out / MODEL, model, dataset=test.name, classes=test.classes, input=test.images.shape[1:],
+            seed=settings["seed"], epochs=len(history), settings=settings,
+            metrics={"accuracy": tested.accuracy, "loss": tested.loss})
     write_atomically(out / HISTORY, (json.dumps(history.as_dict(), indent=2) + "\n").encode(), caller="train")
     write_atomically(out / REPORT, report(model, test, tested).encode(), caller="train")
     curves = plots.new_figure(10, 4)
@@ -121,8 +123,8 @@ def write_results(out, settings, model, history, test, tested):
 def summarise(out, settings, model, history, tested):
     """Print what came out, and the files."""
     count = len(tested.predictions)
-    print(f"{settings['model']} ({sum(p.size for p in model.parameters()):,} parameters) learned {settings['dataset']} in "
-          f"{len(history)} epochs, {duration(sum(history.seconds))}: test accuracy {tested.accuracy:.2%} "
+    print(f"{settings['model']} ({sum(p.size for p in model.parameters()):,} parameters) learned {settings['dataset']} "
+          f"in {len(history)} epochs, {duration(sum(history.seconds))}: test accuracy {tested.accuracy:.2%} "
           f"({round((1 - tested.accuracy) * count):,} of {count:,} wrong), test loss {tested.loss:.4f}")
     print("files made:")
     for name, what in FILES.items():

@@ -12,7 +12,6 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -87,8 +86,8 @@ class Run:
         arrays, meta = read(path)
         if differences := [f"{name} was {then}, is {belongings.get(name)}" for name, then in meta["belongings"].items()
                            if then != belongings.get(name)]:
-            raise ValueError(f"fit: {path} belongs to another run: {'; '.join(differences)}; go on with what the run was "
-                             f"started with, or give this one its own checkpoint")
+            raise ValueError(f"fit: {path} belongs to another run: {'; '.join(differences)}; go on with what the run "
+                             f"was started with, or give this one its own checkpoint")
         self.model.load_state_dict(_part("model", arrays))
         self.optimizer.load_state_dict(meta["optimizer"] | _part("optimizer", arrays))
         if self.schedule:

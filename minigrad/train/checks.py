@@ -49,8 +49,8 @@ def _check_optimizer(model, optimizer, schedule):
     own = {id(parameter) for parameter in model.parameters()}
     foreign = sum(id(parameter) not in own for parameter in optimizer.parameters)
     if foreign:
-        raise ValueError(f"fit: {foreign} of the optimizer's {len(optimizer.parameters)} parameters are not in this model; "
-                         f"make the optimizer from model.parameters(), after the model")
+        raise ValueError(f"fit: {foreign} of the optimizer's {len(optimizer.parameters)} parameters are not in this "
+                         f"model; make the optimizer from model.parameters(), after the model")
     if schedule is not None and schedule.optimizer is not optimizer:
         raise ValueError("fit: schedule was made for another optimizer; make it from the one that is passed")
 
@@ -62,5 +62,5 @@ def check_model(model, train):
         logits = model(images).data
     check_logits(logits, len(images), train, "fit")
     if (logits >= 0).all() and np.allclose(logits.sum(1), 1, atol=1e-5):
-        raise ValueError("fit: the model gives numbers that add up to 1, probabilities; expected logits, since the loss takes "
-                         "their softmax itself: leave out the model's last softmax")
+        raise ValueError("fit: the model gives numbers that add up to 1, probabilities; expected logits, since the "
+                         "loss takes their softmax itself: leave out the model's last softmax")

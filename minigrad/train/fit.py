@@ -1,7 +1,7 @@
 """Learning: walk through the images in mini-batches, and after each take one step down the gradient of its loss.
 
-`train_step` is the whole of it. What `fit` adds is what a long run needs: the loss is watched, every epoch is tested and
-written down, and a run that is stopped, by Ctrl-C or by force, can go on as if nothing had been.
+`train_step` is the whole of it. What `fit` adds is what a long run needs: the loss is watched, every epoch is tested
+and written down, and a run that is stopped, by Ctrl-C or by force, can go on as if nothing had been.
 """
 
 import signal
@@ -121,8 +121,8 @@ def fit(model, train, test, *, epochs=10, batch_size=64, optimizer, schedule=Non
             if stopped():
                 shown.close()
                 at = run.position
-                raise KeyboardInterrupt(f"fit: stopped after {at.epoch} of {epochs} epochs and {at.batch} of {len(feed)} "
-                                        f"batches; saved in {checkpoint}, go on with resume=True")
+                raise KeyboardInterrupt(f"fit: stopped after {at.epoch} of {epochs} epochs and {at.batch} of "
+                                        f"{len(feed)} batches; saved in {checkpoint}, go on with resume=True")
     model.eval()
     return run.history
 
@@ -137,8 +137,8 @@ def _saver(run, checkpoint, resume, shown, belongs):
         at = run.position
         shown.say(f"resuming {checkpoint} after {at.epoch} epochs" + (f" and {at.batch} batches" if at.batch else ""))
     elif checkpoint.exists():
-        raise FileExistsError(f"fit: {checkpoint} exists and may hold hours of training; pass resume=True to go on with "
-                              f"it, or delete it to start anew")
+        raise FileExistsError(f"fit: {checkpoint} exists and may hold hours of training; pass resume=True to go on "
+                              f"with it, or delete it to start anew")
     run.save(checkpoint, belongs)
     return lambda: run.save(checkpoint, belongs)
 
@@ -184,15 +184,15 @@ def _close_epoch(run, test, shown):
 
 
 def _diverged(what, run):
-    return FloatingPointError(f"fit: {what}; try a smaller learning rate (now {run.optimizer.lr:g}), or anomaly=True to "
-                              f"see which layer it comes from")
+    return FloatingPointError(f"fit: {what}; try a smaller learning rate (now {run.optimizer.lr:g}), or anomaly=True "
+                              f"to see which layer it comes from")
 
 
 @contextmanager
 def _until_stopped(checkpoint):
     """Give a function that says whether Ctrl-C was pressed; the second press interrupts at once.
 
-    Without a checkpoint there is nothing to wait for, and Ctrl-C interrupts as ever. Only the main thread hears signals.
+    Without a checkpoint there is nothing to wait for, and Ctrl-C interrupts as ever. Only the main thread gets signals.
     """
     if checkpoint is None or threading.current_thread() is not threading.main_thread():
         yield lambda: False

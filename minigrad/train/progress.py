@@ -6,7 +6,8 @@ import sys
 class Progress:
     """Reports on stderr; ``show=False`` makes it silent.
 
-    The bar (tqdm) lives for one epoch and disappears; the line that follows stays. A file or a notebook gets the lines only.
+    The bar (tqdm) lives for one epoch and disappears; the line that follows stays. A file or a notebook gets the lines
+    only.
     """
 
     def __init__(self, show, epochs, images):
