@@ -7,11 +7,9 @@ more than once. Creation order is a topological order, so when a tensor is visit
 A *rule* has the signature of a vjp, `rule(op, g, y, *xs) -> one thunk or None per input`, so `ReLU.vjp` is itself the default
 rule of a ReLU, and guided backpropagation is `grad(y, x, rules=...)` with another function for it.
 """
-from contextlib import nullcontext
-
 import numpy as np
 
-from .tensor import Tensor, no_grad, scope, setting, stamp
+from .tensor import Tensor, recording, scope, setting, stamp
 
 
 def tape(y):
@@ -56,6 +54,8 @@ def grad(y, wrt, seed=None, *, rules=None, create_graph=False, allow_unused=Fals
     ------
     ValueError
         If `y` does not depend on one of `wrt`, or the seed's shape is not y's.
+    TypeError
+        If something is not a float Tensor, or a rule does not keep to a vjp's signature.
     RuntimeError
         If an array on the tape was overwritten since, by an optimizer step, say.
     FloatingPointError
@@ -68,14 +68,15 @@ def grad(y, wrt, seed=None, *, rules=None, create_graph=False, allow_unused=Fals
     if anomaly:
         _check_forward(y)
     cotangent = {y: seed}
-    with nullcontext() if create_graph else no_grad():
+    kept = set(wanted)
+    with setting(recording, create_graph):
         for t in sorted(live, key=lambda t: -t.serial):
-            g = cotangent.get(t) if t in wanted else cotangent.pop(t, None)
+            g = cotangent.get(t) if t in kept else cotangent.pop(t, None)
             if g is None or t.op is None:
                 continue
-            _check_fresh(t)
+            _check_fresh("grad", t)
             rule = rules and rules(t) or type(t.op).vjp
-            for x, pull in zip(t.inputs, rule(t.op, g, t, *t.inputs), strict=True):
+            for x, pull in zip(t.inputs, _pulls(rule, g, t), strict=True):
                 if pull is not None and x in live:
                     pulled = pull()
                     _check_pulled(pulled, x, t, rule, anomaly)
@@ -111,6 +112,13 @@ def replay(y, substitutions):
     -------
     Tensor
         The new value of `y`, with a tape of its own.
+
+    Raises
+    ------
+    ValueError
+        If one of the tensors to replace is not on the tape.
+    RuntimeError
+        If an array that is read again was overwritten since.
     """
     tensors = tape(y)
     missing = substitutions.keys() - set(tensors)
@@ -119,6 +127,7 @@ def replay(y, substitutions):
     new = {old: t if isinstance(t, Tensor) else Tensor(np.asarray(t, old.dtype)) for old, t in substitutions.items()}
     for t in tensors:
         if t not in new and any(x in new for x in t.inputs):
+            _check_fresh("replay", t, new)
             with setting(scope, t.scope):
                 new[t] = t.op(*[new.get(x, x) for x in t.inputs])
     return new.get(y, y)
@@ -161,19 +170,33 @@ def _between(wanted, y, allow_unused):
     return live & on_tape
 
 
-def _check_fresh(t):
+def _pulls(rule, g, t):
+    """What a rule, or the vjp it stands in for, gives for each input of t."""
+    pulls = rule(t.op, g, t, *t.inputs)
+    if (not isinstance(pulls, (tuple, list)) or len(pulls) != len(t.inputs)
+            or not all(pull is None or callable(pull) for pull in pulls)):
+        raise TypeError(f"grad: {_name(rule)} of {place(t)} gave {pulls!r:.60}; expected a tuple with a function of no "
+                        f"arguments, or None, for each of the {len(t.inputs)} inputs")
+    return pulls
+
+
+def _name(rule):
+    return getattr(rule, "__qualname__", repr(rule))
+
+
+def _check_fresh(function, t, replaced=()):
     """A vjp may read y and the inputs: they must be as they were when the op ran."""
     for x, then in zip((*t.inputs, t), t.stamps, strict=True):
-        if stamp(x) != then:
+        if x not in replaced and stamp(x) != then:
             which = "output" if x is t else "input"
-            raise RuntimeError(f"grad: the {which} of {place(t)} (shape {x.shape}) was overwritten after the forward pass, "
+            raise RuntimeError(f"{function}: the {which} of {place(t)} (shape {x.shape}) was overwritten after the forward pass, "
                                "by an optimizer step or an in-place write: run the forward pass again")
 
 
 def _check_pulled(g, x, t, rule, anomaly):
     if not isinstance(g, Tensor) or g.shape != x.shape or g.dtype != x.dtype:
         came = f"{g.dtype} {g.shape}" if isinstance(g, Tensor) else type(g).__name__
-        raise TypeError(f"grad: {rule.__qualname__} of {place(t)} gave {came} for an input of {x.dtype} {x.shape}; "
+        raise TypeError(f"grad: {_name(rule)} of {place(t)} gave {came} for an input of {x.dtype} {x.shape}; "
                         "a cotangent has its input's shape and dtype")
     if anomaly and not np.isfinite(g.data).all():
         raise FloatingPointError(f"grad: the backward pass of {place(t)} made the first NaN or infinity "
@@ -181,10 +204,13 @@ def _check_pulled(g, x, t, rule, anomaly):
 
 
 def _check_forward(y):
+    """Raise at the first tensor that is worse than all it was made from; constants may be infinite: masks are."""
+    harm = {}
     for t in tape(y):
-        if not np.isfinite(t.data).all():
+        harm[t] = 2 if np.isnan(t.data).any() else 1 if np.isinf(t.data).any() else 0
+        if harm[t] > max((harm[x] for x in t.inputs), default=0 if t.requires_grad else 1):
             made = f"the forward pass of {place(t)} made" if t.op else f"a leaf of shape {t.shape} holds"
-            raise FloatingPointError(f"grad: {made} the first NaN or infinity")
+            raise FloatingPointError(f"grad: {made} the first {'NaN' if harm[t] == 2 else 'infinity'}")
 
 
 def place(t):

@@ -11,7 +11,7 @@ check says so instead of calling a right derivative wrong.
 import numpy as np
 
 from .autodiff import grad
-from .tensor import Tensor
+from .tensor import Tensor, recording, setting
 
 STEP = 1e-3
 
@@ -20,6 +20,7 @@ class KinkError(ValueError):
     """The function has no derivative so near the given point, so there is nothing to compare with."""
 
 
+@setting(recording, True)
 def check_grads(f, *xs, order=2, rtol=1e-6, directions=3, rng=None):
     """Check the derivatives of `f` at `xs` against finite differences, up to second order.
 

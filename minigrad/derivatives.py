@@ -1,15 +1,16 @@
 """Derivatives as functions: `vjp`, `jvp`, `hvp`, `jacobian`, `hessian`, with the signatures of `torch.autograd.functional`.
 
 All come from reverse mode alone. A vjp is linear in its cotangent u, and the derivative of <vjp(u), v> with respect to u is
-the jvp along v: forward mode as the reverse of the reverse.
+the jvp along v: forward mode as the reverse of the reverse. They record their tapes under `no_grad` too.
 """
 import numpy as np
 
 from .autodiff import grad
-from .ops.methods import stack
-from .tensor import Tensor
+from .ops.arrange import stack
+from .tensor import Tensor, recording, setting
 
 
+@setting(recording, True)
 def vjp(func, inputs, v=None, create_graph=False):
     """The value of `func` and the product of v with its Jacobian.
 
@@ -33,6 +34,7 @@ def vjp(func, inputs, v=None, create_graph=False):
     return y, found[0] if single else tuple(found)
 
 
+@setting(recording, True)
 def jvp(func, inputs, v=None, create_graph=False):
     """The value of `func` and its derivative along `v` (of the inputs' shapes; ones if left out): J v."""
     xs, single = _leaves(inputs, create_graph)
@@ -43,6 +45,7 @@ def jvp(func, inputs, v=None, create_graph=False):
     return y, _grad(_inner(pulled, along), [u], None, create_graph)[0]
 
 
+@setting(recording, True)
 def hvp(func, inputs, v=None, create_graph=False):
     """The value of a scalar `func` and the product of its Hessian with `v`, at the cost of a few gradients."""
     xs, single = _leaves(inputs, create_graph)
@@ -53,6 +56,7 @@ def hvp(func, inputs, v=None, create_graph=False):
     return y, found[0] if single else tuple(found)
 
 
+@setting(recording, True)
 def jacobian(func, inputs, create_graph=False):
     """All derivatives of all outputs: shape (*output, *input), one for each input. Costs one walk per output element."""
     xs, single = _leaves(inputs, create_graph)
@@ -66,6 +70,7 @@ def jacobian(func, inputs, create_graph=False):
     return found[0] if single else tuple(found)
 
 
+@setting(recording, True)
 def hessian(func, inputs, create_graph=False):
     """All second derivatives of a scalar `func` of one tensor: shape (*input, *input)."""
     def gradient(x):

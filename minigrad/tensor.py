@@ -48,7 +48,7 @@ class Tensor:
     Parameters
     ----------
     data : array_like of bool, integer or float
-        Kept without a copy where it is an ndarray already.
+        Kept without a copy where it is an ndarray already; Python floats become float32, as in PyTorch.
     requires_grad : bool
         Whether derivatives with respect to it may be asked for; floats only.
 
@@ -69,7 +69,7 @@ class Tensor:
 
     def __init__(self, data, requires_grad=False, *, op=None, inputs=()):
         if type(data) is not np.ndarray:
-            data = np.asarray(data)
+            data = as_array(data)
         if data.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: data has dtype {data.dtype}; expected bool, integer or float: convert it first")
         if requires_grad and data.dtype.kind != "f":
@@ -85,7 +85,7 @@ class Tensor:
 
     @data.setter
     def data(self, value):
-        self._data = np.asarray(value)
+        self._data = as_array(value)
         self.bump()
 
     def bump(self):
@@ -165,10 +165,13 @@ def tensor(data, dtype=None, requires_grad=False):
     TypeError
         If the dtype is not bool, integer or float, or `requires_grad` is asked of integers.
     """
-    array = np.array(data._data if isinstance(data, Tensor) else data, dtype=dtype)
-    if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
-        array = array.astype(np.float32)
-    return Tensor(array, requires_grad)
+    return Tensor(np.array(as_array(data) if dtype is None else data, dtype), requires_grad)
+
+
+def as_array(data):
+    """`data` as an ndarray: what has a dtype keeps it, Python floats (also in lists) become float32."""
+    array = np.asarray(data)
+    return array.astype(np.float32) if array.dtype == np.float64 and not hasattr(data, "dtype") else array
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,8 @@
 Each checks what it is given, then applies one op, or composes several where no paper gives a rule for the whole. Images are
 (N, C, H, W); a setting such as `stride` is an integer or a pair (vertical, horizontal); `x` may be a Tensor or an ndarray.
 """
-from ..ops.methods import cat, gather, logsumexp, maximum, minimum, stack, where
+from ..ops.arrange import cat, gather, stack
+from ..ops.methods import logsumexp, maximum, minimum, where
 from .activation import elu, gelu, leaky_relu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
 from .linear import einsum, embedding, linear, scaled_dot_product_attention
 from .loss import binary_cross_entropy_with_logits, cross_entropy, l1_loss, mse_loss, nll_loss

@@ -1,6 +1,6 @@
 """Nonlinearities and softmax."""
 from .. import ops
-from ..ops.methods import normal_dims, numpy_names
+from ..ops.arguments import normal_dims, numpy_names
 from .arguments import floats
 
 
@@ -69,4 +69,6 @@ def _one_dim(function, x, dim):
     dims = normal_dims(function, x, dim)
     if len(dims) != 1 or not x.ndim:
         raise ValueError(f"{function}: dim is {dim} for x of shape {x.shape}, expected one axis")
+    if not x.shape[dims[0]]:
+        raise ValueError(f"{function}: x of shape {x.shape} has nothing along dim {dim}, expected at least one element")
     return dims

@@ -4,17 +4,19 @@ import numpy as np
 from ..ops.elementwise import as_tensor
 
 
-def floats(function, x):
+def floats(function, x, name="x"):
     """`x` as a float Tensor."""
-    x = as_tensor(x)
+    x = as_tensor(x, what=f"{function}: {name}")
     if x.dtype.kind != "f":
-        raise TypeError(f"{function}: x has dtype {x.dtype}, expected a float; convert it with x.astype(np.float32)")
+        raise TypeError(f"{function}: {name} has dtype {x.dtype}, expected a float; convert it with {name}.astype(np.float32)")
     return x
 
 
 def images(function, x):
-    """`x` as a float Tensor of shape (N, C, H, W)."""
+    """`x` as a Tensor of shape (N, C, H, W), float32 or float64: what the kernels take."""
     x = floats(function, x)
+    if x.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{function}: x has dtype {x.dtype}, expected float32 or float64; convert it with x.astype(np.float32)")
     if x.ndim != 4:
         hint = "; for one image pass x[None]" if x.ndim == 3 else ""
         raise ValueError(f"{function}: x has shape {x.shape}, expected (N, C, H, W){hint}")
@@ -23,10 +25,11 @@ def images(function, x):
 
 def operands(function, x, **others):
     """The tensors among `others` (None stays out), each of x's dtype."""
-    tensors = {name: as_tensor(t) for name, t in others.items() if t is not None}
+    tensors = {name: as_tensor(t, what=f"{function}: {name}") for name, t in others.items() if t is not None}
     for name, t in tensors.items():
         if t.dtype != x.dtype:
-            raise TypeError(f"{function}: x is {x.dtype} but {name} is {t.dtype}; convert one of them, e.g. x.astype(np.{t.dtype})")
+            raise TypeError(f"{function}: x is {x.dtype} but {name} is {t.dtype}, expected one dtype; convert one of them, "
+                            f"e.g. x.astype(np.{t.dtype})")
     return list(tensors.values())
 
 
@@ -34,13 +37,15 @@ def labels(function, target, logits, ignore_index):
     """`target` as an integer array of class indices for logits of shape (N, C) or (N, C, ...)."""
     target = np.asarray(target)
     if target.dtype.kind not in "iu":
-        raise TypeError(f"{function}: target has dtype {target.dtype}, expected integer class indices")
+        raise TypeError(f"{function}: target has dtype {target.dtype}, expected integer class indices; "
+                        "convert it with target.astype(np.int64)")
     expected = (logits.shape[0], *logits.shape[2:])
     if target.shape != expected:
-        raise ValueError(f"{function}: target has shape {target.shape}, expected {expected} for logits of shape {logits.shape}")
+        raise ValueError(f"{function}: target has shape {target.shape}, expected {expected} for scores of shape {logits.shape}; "
+                         "give one class index per sample, not a one-hot vector")
     classes = logits.shape[1]
     wrong = (target != ignore_index) & ((target < 0) | (target >= classes))
     if wrong.any():
         raise ValueError(f"{function}: target holds label {target[wrong][0]}, expected 0..{classes - 1} "
-                         f"(or ignore_index {ignore_index}) for logits of shape {logits.shape}")
+                         f"(or ignore_index {ignore_index}) for scores of shape {logits.shape}; classes count from 0")
     return target.astype(np.int64, copy=False)

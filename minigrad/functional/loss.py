@@ -38,13 +38,14 @@ def cross_entropy(logits, target, weight=None, ignore_index=-100, reduction="mea
     label_smoothing : float in [0, 1]
         The part of each target that is spread evenly over the classes. Szegedy et al. 2016.
     """
-    logits = floats("cross_entropy", logits)
+    logits = floats("cross_entropy", logits, "logits")
     if logits.ndim < 2:
         raise ValueError(f"cross_entropy: logits have shape {logits.shape}, expected (N, C) or (N, C, ...)")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, expected a number in [0, 1]")
     if np.asarray(target).dtype.kind == "f":
-        return _soft_cross_entropy(logits, as_tensor(target), weight, reduction, label_smoothing)
+        target = as_tensor(target, what="cross_entropy: target")
+        return _soft_cross_entropy(logits, target, weight, reduction, label_smoothing)
     return _nll("cross_entropy", log_softmax(logits, 1), target, weight, ignore_index, reduction, label_smoothing)
 
 
@@ -63,13 +64,13 @@ def l1_loss(x, target, reduction="mean"):
 def binary_cross_entropy_with_logits(x, target, reduction="mean"):
     """Minus the log-likelihood of labels in [0, 1] under sigmoid(x), computed without the sigmoid's loss of precision."""
     x, target = _alike("binary_cross_entropy_with_logits", x, target)
-    return _reduced("binary_cross_entropy_with_logits", softplus(x) - x * target, reduction)
+    return _reduced("binary_cross_entropy_with_logits", (1 - target) * x + softplus(-x, threshold=np.inf), reduction)
 
 
 def _nll(function, log_p, target, weight, ignore_index, reduction, smoothing):
-    log_p = floats(function, log_p)
+    log_p = floats(function, log_p, "log_probabilities")
     if log_p.ndim < 2:
-        raise ValueError(f"{function}: the first argument has shape {log_p.shape}, expected (N, C) or (N, C, ...)")
+        raise ValueError(f"{function}: log_probabilities have shape {log_p.shape}, expected (N, C) or (N, C, ...)")
     target = labels(function, target, log_p, ignore_index)
     classes = log_p.shape[1]
     counted = target != ignore_index
@@ -98,21 +99,22 @@ def _soft_cross_entropy(logits, target, weight, reduction, smoothing):
     shape = (1, classes) + (1,) * (logits.ndim - 2)
     soft = target * (1 - smoothing) + smoothing / classes
     loss = -(log_softmax(logits, 1) * soft * _class_weight("cross_entropy", weight, logits).reshape(shape)).sum(1)
-    if reduction == "mean":  # over samples, not over classes
-        return loss.sum() / (logits.size // classes)
+    if reduction == "mean" and loss.size:  # over samples, not over classes
+        return loss.sum() / loss.size
     return _reduced("cross_entropy", loss, reduction)
 
 
 def _class_weight(function, weight, logits):
     weight = np.ones(logits.shape[1], logits.dtype) if weight is None else np.asarray(weight, logits.dtype)
     if weight.shape != (logits.shape[1],):
-        raise ValueError(f"{function}: weight has shape {weight.shape}, expected ({logits.shape[1]},), one a class")
+        raise ValueError(f"{function}: weight has shape {weight.shape}, expected ({logits.shape[1]},), one number a class "
+                         f"(scores {logits.shape})")
     return weight
 
 
 def _alike(function, x, target):
     x = floats(function, x)
-    target = as_tensor(target, x)
+    target = as_tensor(target, x, what=f"{function}: target")
     if x.shape != target.shape:
         raise ValueError(f"{function}: x has shape {x.shape}, target {target.shape}; expected equal shapes")
     return x, (target if target.dtype == x.dtype else Tensor(target.data.astype(x.dtype)))

@@ -2,7 +2,7 @@
 import numpy as np
 
 from .. import ops
-from ..ops.methods import reshape
+from ..ops.arrange import reshape
 from ..tensor import Tensor
 from .arguments import floats, operands
 
@@ -18,7 +18,8 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
         the unbiased one, the batch is divided by the biased one: PyTorch's convention.
     weight, bias : Tensor of shape (C,), optional
     training : bool
-    momentum : float, or None for a plain average (the caller counts batches and passes 1 / count)
+    momentum : float
+        For a plain average over all batches pass 1 / the number of batches so far.
     eps : float
 
     Raises
@@ -33,6 +34,8 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
         raise ValueError("batch_norm: give weight and bias both or neither")
     affine = operands("batch_norm", x, weight=weight, bias=bias)
     channels = x.shape[1]
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("batch_norm: give running_mean and running_var both or neither")
     for name, t in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
         if t is not None and t.shape != (channels,):
             raise ValueError(f"batch_norm: {name} has shape {t.shape}, expected ({channels},) for x {x.shape}; check num_features")
@@ -56,14 +59,15 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     """Normalise each sample over its last axes, which have `normalized_shape`. Ba et al. 2016."""
     x = floats("layer_norm", x)
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if not shape or x.shape[-len(shape):] != shape:
+    if not shape or x.shape[-len(shape):] != shape or 0 in shape:
         raise ValueError(f"layer_norm: x has shape {x.shape}, which does not end in normalized_shape {shape}")
-    if weight is not None and bias is None:
-        bias = Tensor(np.zeros(shape, x.dtype))
+    if weight is not None or bias is not None:  # one of them alone: the other does nothing
+        weight = Tensor(np.ones(shape, x.dtype)) if weight is None else weight
+        bias = Tensor(np.zeros(shape, x.dtype)) if bias is None else bias
     affine = operands("layer_norm", x, weight=weight, bias=bias)
     for t in affine:
         if t.shape != shape:
-            raise ValueError(f"layer_norm: weight and bias must have normalized_shape {shape}, got {t.shape}")
+            raise ValueError(f"layer_norm: weight or bias has shape {t.shape}, expected normalized_shape {shape}")
     return ops.LayerNorm(len(shape), eps)(x, *affine)
 
 
@@ -83,4 +87,4 @@ def dropout(x, p=0.5, training=True, *, rng=None):
 
 
 def _move(running, value, momentum):
-    running.data = running.data + running.dtype.type(momentum) * (value - running.data)
+    running.data = (running.data + running.dtype.type(momentum) * (value - running.data)).astype(running.dtype, copy=False)

@@ -2,6 +2,7 @@
 import numpy as np
 
 from .. import ops
+from ..ops.elementwise import as_tensor
 from ..kernels.geometry import conv_output_size, pair, pool_output_size
 from .arguments import images, operands
 
@@ -70,6 +71,9 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
                          f"(x {x.shape}, weight {weight.shape}); check in_channels")
     stride, padding, extra, dilation = (pair(value, f"conv_transpose2d: {name}") for name, value in (
         ("stride", stride), ("padding", padding), ("output_padding", output_padding), ("dilation", dilation)))
+    if min(stride) < 1 or min(dilation) < 1 or min(padding) < 0:
+        raise ValueError(f"conv_transpose2d: got stride {stride}, dilation {dilation}, padding {padding}, expected stride and "
+                         "dilation of at least 1 and padding of at least 0")
     if any(e < 0 or e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         raise ValueError(f"conv_transpose2d: output_padding {extra} must be below stride {stride} or dilation {dilation}")
     size = [(n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, d, e in
@@ -106,10 +110,12 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_in
 def adaptive_avg_pool2d(x, output_size):
     """Means over windows laid so that the output has `output_size`, an integer or a pair; None keeps that size."""
     x = images("adaptive_avg_pool2d", x)
-    size = (output_size,) * 2 if output_size is None or isinstance(output_size, int) else output_size
-    size = pair([n if m is None else m for m, n in zip(size, x.shape[2:], strict=True)], "adaptive_avg_pool2d: output_size")
-    if min(size) < 1:
-        raise ValueError(f"adaptive_avg_pool2d: output_size is {output_size}, expected at least 1")
+    size = output_size if hasattr(output_size, "__len__") else (output_size, output_size)
+    if len(size) == 2:
+        size = [n if m is None else m for m, n in zip(size, x.shape[2:], strict=True)]
+    size = pair(size, "adaptive_avg_pool2d: output_size")
+    if min(size) < 1 or min(x.shape[2:]) < 1:
+        raise ValueError(f"adaptive_avg_pool2d: output_size is {size} for x {x.shape}, expected at least 1 pixel each way")
     return ops.AdaptiveAvgPool2d(size)(x)
 
 
@@ -136,6 +142,8 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=F
         raise ValueError("interpolate: align_corners has no meaning for mode 'nearest'; leave it False")
     if size is None:
         factors = tuple(scale_factor) if hasattr(scale_factor, "__len__") else (scale_factor,) * 2
+        if len(factors) != 2 or not all(isinstance(f, (int, float, np.number)) and f > 0 for f in factors):
+            raise ValueError(f"interpolate: scale_factor is {scale_factor!r}, expected a positive number or a pair of them")
         size = tuple(int(np.floor(n * f)) for n, f in zip(x.shape[2:], factors, strict=True))
         scales = tuple(1 / f for f in factors)
     else:
@@ -153,18 +161,21 @@ def pad(x, pad, mode="constant", value=0.0):
 
     A negative width crops. Modes 'reflect' (without repeating the border) and 'replicate' continue the image.
     """
-    x = ops.methods.e.as_tensor(x)
+    x = as_tensor(x, what="pad: x")
+    if not hasattr(pad, "__len__") or not all(isinstance(n, (int, np.integer)) for n in pad):
+        raise TypeError(f"pad: pad is {pad!r}, expected integers (left, right[, top, bottom[, ...]])")
     if len(pad) % 2 or len(pad) > 2 * x.ndim:
         raise ValueError(f"pad: got {len(pad)} widths, expected a pair for each of up to {x.ndim} axes (x {x.shape})")
     pairs = [(0, 0)] * (x.ndim - len(pad) // 2) + [tuple(pad[i:i + 2]) for i in range(0, len(pad), 2)][::-1]
-    if any(n + before + after < 0 for n, (before, after) in zip(x.shape, pairs, strict=True)):
+    if any(n + min(before, 0) + min(after, 0) < 0 for n, (before, after) in zip(x.shape, pairs, strict=True)):
         raise ValueError(f"pad: widths {tuple(pad)} crop more than there is of x {x.shape}")
     if mode in ("reflect", "replicate"):
         return _continued(x, pairs, mode)
     if mode != "constant":
         raise ValueError(f"pad: mode is {mode!r}, expected 'constant', 'reflect' or 'replicate'")
     if any(width < 0 for widths in pairs for width in widths):
-        x = x[tuple(slice(max(-before, 0), n - max(-after, 0)) for n, (before, after) in zip(x.shape, pairs, strict=True))]
+        inside = zip(x.shape, pairs, strict=True)
+        x = x[tuple(slice(max(-before, 0), n - max(-after, 0)) for n, (before, after) in inside)]
         pairs = [(max(before, 0), max(after, 0)) for before, after in pairs]
     return ops.Pad(tuple(pairs), float(value))(x) if any(map(any, pairs)) else x
 
@@ -186,8 +197,11 @@ def _continued(x, pairs, mode):
 def _check_weight(function, weight, bias, groups, outputs_axis):
     if weight.ndim != 4:
         raise ValueError(f"{function}: weight has shape {weight.shape}, expected 4 axes: two of channels, two of the window")
+    if 0 in weight.shape:
+        raise ValueError(f"{function}: weight has shape {weight.shape}, expected no axis of length 0")
     if not isinstance(groups, (int, np.integer)) or groups < 1 or weight.shape[0] % groups:
-        raise ValueError(f"{function}: groups is {groups!r}, expected a positive divisor of {weight.shape[0]} (weight {weight.shape})")
+        raise ValueError(f"{function}: groups is {groups!r}, expected a positive divisor of {weight.shape[0]} "
+                         f"(weight {weight.shape})")
     outputs = weight.shape[outputs_axis] * (groups if outputs_axis else 1)
     if bias and bias[0].shape != (outputs,):
         raise ValueError(f"{function}: bias has shape {bias[0].shape}, expected ({outputs},) for weight {weight.shape}")
@@ -197,7 +211,8 @@ def _named_padding(x, weight, stride, padding, dilation):
     if padding == "valid":
         return x, 0
     if padding != "same" or stride != (1, 1):
-        raise ValueError(f"conv2d: padding is {padding!r} with stride {stride}, expected numbers, 'valid', or 'same' with stride 1")
+        raise ValueError(f"conv2d: padding is {padding!r} with stride {stride}, expected numbers, 'valid', or 'same' with "
+                         "stride 1")
     total = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation, strict=True)]
     (top, left) = (t // 2 for t in total)
     return pad(x, (0, total[1] - 2 * left, 0, total[0] - 2 * top)), (top, left)

@@ -2,6 +2,7 @@
 import operator
 
 from ..tensor import Tensor
+from . import arrange as r
 from . import methods as m
 from .activation import ELU, GELU, Erf, Gate, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .conv import ChannelSum, Conv2d, Conv2dInput, Conv2dWeight
@@ -37,8 +38,8 @@ __all__ = [
     "ELU", "GELU", "Abs", "AdaptiveAvgPool2d", "Add", "Adjoint", "AvgPool2d", "AvgPool2dInput", "BatchNorm",
     "BroadcastTo", "Cast", "ChannelSum", "Clip", "Concat", "Conv2d", "Conv2dInput", "Conv2dWeight", "Cos", "Div",
     "Einsum", "Erf", "Exp", "Gate", "GetItem", "Interpolate", "LayerNorm", "LeakyReLU", "Linear", "Log", "LogSoftmax",
-    "MatMul", "Max", "MaxPool2d", "MaxPoolCollect", "MaxPoolRoute", "Maximum", "Min", "Minimum", "Moments", "Mul", "Neg",
-    "Pad", "Permute", "Pow", "Power", "PutItem", "ReLU", "Reshape", "SiLU", "Sigmoid", "Sin", "Softmax", "Softplus",
+    "MatMul", "Max", "MaxPool2d", "MaxPoolCollect", "MaxPoolRoute", "Maximum", "Min", "Minimum", "Moments", "Mul",
+    "Neg", "Pad", "Permute", "Pow", "Power", "PutItem", "ReLU", "Reshape", "SiLU", "Sigmoid", "Sin", "Softmax", "Softplus",
     "Sqrt", "Sub", "Sum", "SumTo", "Tanh", "Where",
 ]
 
@@ -47,17 +48,17 @@ _METHODS = {
     "__mul__": m.mul, "__rmul__": m.mul, "__truediv__": m.div, "__rtruediv__": lambda x, other: m.div(other, x),
     "__pow__": m.pow, "__rpow__": lambda x, other: m.pow(other, x),
     "__matmul__": m.matmul, "__rmatmul__": lambda x, other: m.matmul(other, x),
-    "__neg__": m.unary(Neg(), "neg"), "__abs__": m.unary(Abs(), "abs"), "__getitem__": m.getitem,
-    "__lt__": m.compare(operator.lt), "__le__": m.compare(operator.le), "__gt__": m.compare(operator.gt),
-    "__ge__": m.compare(operator.ge), "eq": m.compare(operator.eq), "ne": m.compare(operator.ne),
+    "__neg__": m.unary(Neg(), "neg"), "__abs__": m.unary(Abs(), "abs"), "__getitem__": r.getitem,
+    "__lt__": m.compare(operator.lt, "lt"), "__le__": m.compare(operator.le, "le"), "__gt__": m.compare(operator.gt, "gt"),
+    "__ge__": m.compare(operator.ge, "ge"), "eq": m.compare(operator.eq, "eq"), "ne": m.compare(operator.ne, "ne"),
     "exp": m.unary(Exp(), "exp"), "log": m.unary(Log(), "log"), "sqrt": m.unary(Sqrt(), "sqrt"),
     "abs": m.unary(Abs(), "abs"), "sin": m.unary(Sin(), "sin"), "cos": m.unary(Cos(), "cos"),
     "tanh": m.unary(Tanh(), "tanh"), "sigmoid": m.unary(Sigmoid(), "sigmoid"), "relu": m.unary(ReLU(), "relu"),
     "clip": m.clip, "clamp": m.clip, "maximum": m.maximum, "minimum": m.minimum, "pow": m.pow, "matmul": m.matmul,
-    "to": m.to, "astype": m.to, "sum": m.sum, "mean": m.mean, "var": m.var, "std": m.std, "max": m.max, "min": m.min,
-    "argmax": m.argmax, "logsumexp": m.logsumexp, "reshape": m.reshape, "view": m.reshape, "flatten": m.flatten,
-    "squeeze": m.squeeze, "unsqueeze": m.unsqueeze, "permute": m.permute, "transpose": m.transpose, "expand": m.expand,
-    "gather": m.gather, "T": property(m.transpose, doc="All axes in reverse order."),
+    "to": r.to, "astype": r.to, "sum": m.sum, "mean": m.mean, "var": m.var, "std": m.std, "max": m.max, "min": m.min,
+    "argmax": m.argmax, "logsumexp": m.logsumexp, "reshape": r.reshape, "view": r.reshape, "flatten": r.flatten,
+    "squeeze": r.squeeze, "unsqueeze": r.unsqueeze, "permute": r.permute, "transpose": r.transpose, "expand": r.expand,
+    "gather": r.gather, "T": property(r.transpose, doc="All axes in reverse order."),
 }
 for _name, _method in _METHODS.items():
     setattr(Tensor, _name, _method)

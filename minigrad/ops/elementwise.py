@@ -1,6 +1,7 @@
 """Arithmetic, element by element. Operands of one shape and dtype: `match` sees to that with ops of its own.
 
-Broadcasting is an op (`BroadcastTo`, in shape.py) and so is a change of dtype (`Cast`), so no rule here has to undo either.
+Broadcasting is an op (`BroadcastTo`, in shape.py) and so is a change of dtype (`Cast`), so no rule here has to undo
+either.
 """
 from dataclasses import dataclass
 
@@ -194,12 +195,15 @@ class Clip(Op):
     low: float | None
     high: float | None
 
+    def _limits(self, dtype):
+        return [limit if limit is None else dtype.type(limit) for limit in (self.low, self.high)]
+
     def forward(self, x):
-        return np.clip(x, None if self.low is None else x.dtype.type(self.low), None if self.high is None else x.dtype.type(self.high))
+        return np.clip(x, *self._limits(x.dtype))
 
     def vjp(self, g, y, x):
-        return (lambda: g * ((x.data >= (-np.inf if self.low is None else self.low))
-                             & (x.data <= (np.inf if self.high is None else self.high))),)
+        low, high = self._limits(x.dtype)
+        return (lambda: g * ((x.data >= (-np.inf if low is None else low)) & (x.data <= (np.inf if high is None else high))),)
 
 
 class Where(Op):
@@ -222,22 +226,27 @@ def share(mine, tie, like):
     return mine + like.dtype.type(0.5) * tie
 
 
-def as_tensor(value, like=None):
-    """`value` as a Tensor; a bare number takes the dtype of `like`, so that 0.5 * x stays float32 for a float32 x."""
+def as_tensor(value, like=None, *, what="the operand"):
+    """`value` as a Tensor; a bare number takes the dtype of `like`, so that 0.5 * x stays float32 for a float32 x.
+
+    An integer beside a bool stays an integer, a float beside an integer is float32; `what` names the value in the error.
+    """
     if isinstance(value, Tensor):
         return value
     if isinstance(value, np.ndarray) and value.ndim:
         return Tensor(value)
-    if isinstance(value, (bool, int, float, np.generic)) or (isinstance(value, np.ndarray) and not value.ndim):
+    if isinstance(value, (bool, int, float, np.number, np.bool_, np.ndarray)):
         if like is None:
-            return Tensor(np.asarray(value, np.float32 if isinstance(value, float) else None))
-        kind = np.asarray(value).dtype.kind
-        return Tensor(np.asarray(value, like.dtype if like.dtype.kind == "f" or kind in "biu" else np.float32))
-    raise TypeError(f"expected a Tensor, an ndarray or a number, got {type(value).__name__}")
+            return Tensor(value)
+        kinds = "biuf"  # a number of a later kind than the tensor's does not fit into it
+        fits = kinds.index(like.dtype.kind.replace("u", "i")) >= kinds.index(np.asarray(value).dtype.kind.replace("u", "i"))
+        return Tensor(np.asarray(value, like.dtype)) if fits else Tensor(value if type(value) in (int, float) else value.item())
+    raise TypeError(f"{what} is of type {type(value).__name__}, expected a Tensor, an ndarray or a number; "
+                    "convert it with minigrad.tensor(...)")
 
 
 def match(a, b):
-    """Two operands as tensors of one dtype and one shape (NumPy's broadcasting; a float beats an integer, as in PyTorch)."""
+    """Two operands as tensors of one shape (NumPy's broadcasting) and dtype (a float beats an integer, as in PyTorch)."""
     a = as_tensor(a, b if isinstance(b, Tensor) else None)
     b = as_tensor(b, a)
     if a.dtype != b.dtype:

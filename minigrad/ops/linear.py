@@ -13,7 +13,7 @@ class MatMul(Op):
     """a @ b for matrices, or stacks of matrices with equal leading axes."""
 
     def forward(self, a, b):
-        return kernels.matmul(a, b) if a.ndim == 2 else np.matmul(a, b)
+        return kernels.matmul(a, b) if a.ndim == 2 and a.dtype.kind == "f" else np.matmul(a, b)
 
     def vjp(self, g, y, a, b):
         return lambda: MatMul()(g, _transposed(b)), lambda: MatMul()(_transposed(a), g)
@@ -49,7 +49,8 @@ class Einsum(Op):
         def pull(i):
             others = [t for j, t in enumerate(terms) if j != i]
             known = [c for c in terms[i] if c in output or any(c in t for t in others)]
-            summed = Einsum(",".join([output, *others]) + "->" + "".join(known))(g, *(x for j, x in enumerate(xs) if j != i))
+            rest = [x for j, x in enumerate(xs) if j != i]
+            summed = Einsum(",".join([output, *others]) + "->" + "".join(known))(g, *rest)
             shape = tuple(n if c in known else 1 for c, n in zip(terms[i], xs[i].shape, strict=True))
             return broadcast_to(Reshape(shape)(summed), xs[i].shape)
 

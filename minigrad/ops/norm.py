@@ -1,7 +1,7 @@
 """Normalisation. Batch norm is one op for both of its modes: an affine map, given a mean and a variance.
 
-In evaluation the mean and variance are constants. In training they come from `Moments` of the same x, and the chain rule
-through that op adds the terms that make the textbook's training gradient.
+In evaluation the mean and variance are constants. In training they come from `Moments` of the same x, and the chain
+rule through that op adds the terms that make the textbook's training gradient.
 """
 from dataclasses import dataclass
 
@@ -92,7 +92,9 @@ class LayerNorm(Op):
             h = g * affine[0] if affine else g
             return (h - mean(h) - z * mean(h * z)) * inverse
 
-        return (pull, *((lambda: SumTo(affine[0].shape)(g * normalised()[0]), lambda: SumTo(affine[1].shape)(g)) if affine else ()))
+        if not affine:
+            return (pull,)
+        return pull, lambda: SumTo(affine[0].shape)(g * normalised()[0]), lambda: SumTo(affine[1].shape)(g)
 
 
 def per_channel(t):

@@ -1,8 +1,8 @@
 """Pooling. A max-pool's derivative is a route: each window sends its cotangent to its winner.
 
 MaxPool2d reads the winners' values; its vjp MaxPoolRoute sends values to the winners; the vjp of that,
-MaxPoolCollect, reads other values at the winners; and MaxPoolCollect's vjp is MaxPoolRoute. Who won is found again from x
-each time: nothing is saved beside the tape.
+MaxPoolCollect, reads other values at the winners; and MaxPoolCollect's vjp is MaxPoolRoute. Who won is found again
+from x each time: nothing is saved beside the tape.
 """
 from dataclasses import dataclass
 
