@@ -36,7 +36,7 @@ class Statistics:
     """Kind: batch norm by the moments of the batch it is given."""
 
 
-class Path(NamedTuple):
+class Trail(NamedTuple):
     """The part of a tape between an input and a result.
 
     Attributes
@@ -52,7 +52,7 @@ class Path(NamedTuple):
 
     @classmethod
     def between(cls, x, y):
-        """The path from `x` to `y`."""
+        """The trail from `x` to `y`."""
         tensors = minigrad.tape(y)
         forward = {x}
         for t in tensors:
@@ -66,7 +66,7 @@ class Path(NamedTuple):
         return cls(live, [t for t in tensors if t in live and t is not x])
 
     def operands(self, t):
-        """The places of t's inputs that depend on the input of the path."""
+        """The places of t's inputs that depend on the start of the trail."""
         return tuple(i for i, x in enumerate(t.inputs) if x in self.live)
 
     def users(self):

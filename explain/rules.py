@@ -36,12 +36,12 @@ def gradient(op, g, y, *xs):
     return op.vjp(g, y, *xs)
 
 
-def deconvnet(op, g, y, x):
+def deconvolution_relu(op, g, y, x):
     """ReLU: what is positive on the way back passes, whatever the way forward was. Zeiler and Fergus 2014."""
     return (lambda: g.relu(),)
 
 
-def guided(op, g, y, x):
+def guided_relu(op, g, y, x):
     """ReLU: what is positive on the way back passes where x was positive. Springenberg et al. 2015."""
     return (lambda: ops.Gate()(g.relu(), x),)
 
