@@ -3,6 +3,7 @@
 What is differentiated is called the *score*: the logit of the target class unless `score` says otherwise. Each sample's score
 depends on that sample alone, so the gradient of the sum of all scores holds every sample's own gradient.
 """
+import difflib
 import time
 from contextlib import contextmanager
 
@@ -48,21 +49,31 @@ class Scoring:
         self.score, self.wanted = score, target
         self.batch_size = batch_size or int(np.clip(FEATURES_AT_ONCE // max(1, self.x[:1].size), 1, 256))
         self.forwards = self.backwards = 0
+        self._logits, self._known = None, np.zeros(len(self.x), bool)
 
     def __enter__(self):
         self.start = time.perf_counter()
         self._mode = evaluating(self.model)
         self._mode.__enter__()
-        try:
-            self.logits = self._checked_logits(self.outputs(self.x, "logit"))
-            self.target = self._checked_target()
-        except BaseException:
-            self._mode.__exit__(None, None, None)
-            raise
         return self
 
     def __exit__(self, *error):
         self._mode.__exit__(*error)
+
+    @property
+    def logits(self):
+        """The model's outputs (N, K) at the original samples; what no tape has shown yet is computed."""
+        for part in self.batches(len(self.x)):
+            if not self._known[part].all():
+                with minigrad.no_grad():
+                    self._learn(part, self.model(minigrad.Tensor(self.x[part])).data)
+                self.forwards += len(self.x[part])
+        return self._logits
+
+    @property
+    def target(self):
+        """The class explained, per sample: an int64 array (N,)."""
+        return self._checked_target(self.logits, self.wanted)
 
     def batches(self, count):
         """Slices that cut `count` samples into batches."""
@@ -80,20 +91,27 @@ class Scoring:
         target = self.target if target is None else target
         return self.outputs(x)[np.arange(len(x)), target]
 
-    def record(self, x):
-        """A tape: the leaf that holds x, and all classes' scores (N, K) computed from it."""
-        leaf = minigrad.Tensor(x, requires_grad=True)
-        scores = SCORES[self.score](self.model(leaf))
-        self.forwards += len(x)
-        return leaf, scores
+    def record(self, x, part=None):
+        """A tape: the leaf that holds x, and all classes' scores (N, K) computed from it.
 
-    def record_layer(self, x, layer):
-        """A tape with a layer's output on it: (leaf, scores, activation). `layer` is a Module or its path."""
+        `part` says that x is ``self.x[part]``, so that the logits need not be computed again to find the target.
+        """
+        leaf = minigrad.Tensor(x, requires_grad=True)
+        logits = self.model(leaf)
+        self.forwards += len(x)
+        if part is not None:
+            self._learn(part, logits.data)
+        return leaf, SCORES[self.score](logits)
+
+    def record_layer(self, x, layer, part=None):
+        """A tape with a layer's output on it: (leaf, scores, activation). `layer` is a Module or its path; `part` as in `record`."""
         path = layer_path(self.method, self.model, layer)
         leaf = minigrad.Tensor(x, requires_grad=True)
         logits, activations = self.model.named_activations(leaf)
         self.forwards += len(x)
-        return leaf, SCORES[self.score](logits), activations[path]
+        if part is not None:
+            self._learn(part, logits.data)
+        return leaf, SCORES[self.score](logits), self._activation(activations, path)
 
     def pull(self, scores, wrt, target, *, rules=None):
         """The gradient of the targets' scores with respect to `wrt`, or what `rules` make of it, as an ndarray."""
@@ -104,17 +122,37 @@ class Scoring:
 
     def gradient(self, x, target=None, *, rules=None):
         """The gradient of the target's score at the samples x (or what `rules` make of it), batch by batch."""
-        target = self.target if target is None else target
         found = np.empty(x.shape, x.dtype)
         for part in self.batches(len(x)):
-            leaf, scores = self.record(x[part])
-            found[part] = self.pull(scores, leaf, target[part], rules=rules)
+            leaf, scores = self.record(x[part], part if x is self.x else None)
+            found[part] = self.pull(scores, leaf, self.targets(part) if target is None else target[part], rules=rules)
         return found
+
+    def targets(self, part):
+        """The target of the original samples `part`, from the logits that their tape has shown."""
+        if not self._known[part].all():
+            return self.target[part]
+        wanted = self.wanted if np.ndim(self.wanted) != 1 else np.asarray(self.wanted)[part]
+        return self._checked_target(self._logits[part], wanted)
 
     def attribution(self, values, **fields):
         """The result, with what it cost."""
         return Attribution(values, self.method, self.target, self.x, forwards=self.forwards, backwards=self.backwards,
                            seconds=time.perf_counter() - self.start, **fields)
+
+    def _learn(self, part, logits):
+        self._checked_logits(logits)
+        if self._logits is None:
+            self._logits = np.empty((len(self.x), logits.shape[1]), logits.dtype)
+        self._logits[part], self._known[part] = logits, True
+
+    def _activation(self, activations, path):
+        if path not in activations:
+            ran = ", ".join(map(repr, difflib.get_close_matches(path, activations, 3, 0)))
+            raise ValueError(f"{self.method}: layer {path!r} did not run in the forward pass; nearest that did: {ran}")
+        if not isinstance(activations[path], minigrad.Tensor):
+            raise TypeError(f"{self.method}: layer {path!r} returned {type(activations[path]).__name__}, expected one Tensor; choose a layer in it")
+        return activations[path]
 
     def _checked_logits(self, logits):
         if logits.ndim != 2:
@@ -124,11 +162,10 @@ class Scoring:
         if logits.shape[1] > 1 and (logits >= 0).all() and np.allclose(logits.sum(1), 1, atol=1e-4):
             raise ValueError(f"{self.method}: the model returns probabilities (they add up to 1), expected logits; leave out its last "
                              "softmax, and pass score='probability' if that is what you want explained")
-        return logits
 
-    def _checked_target(self):
-        count, classes = self.logits.shape
-        target = self.logits.argmax(1) if self.wanted is None else np.asarray(self.wanted)
+    def _checked_target(self, logits, wanted):
+        count, classes = logits.shape
+        target = logits.argmax(1) if wanted is None else np.asarray(wanted)
         if target.dtype.kind not in "iu" or target.shape not in ((), (count,)):
             raise ValueError(f"{self.method}: target is {target.dtype} of shape {target.shape}, expected an integer, {count} integers, or None")
         if target.size and not 0 <= target.min() <= target.max() < classes:
@@ -151,11 +188,14 @@ def evaluating(model):
 
 
 def layer_path(method, model, layer):
-    """The path of a layer given by path or as a Module of the model."""
+    """The path of a layer given by path or as a Module of the model; ``path#2`` is the second call of a module in one run."""
     if not isinstance(model, minigrad.nn.Module):
         raise TypeError(f"{method}: model is {type(model).__name__}, expected a Module: a plain function has no layers to name")
     if isinstance(layer, str):
-        model.get_submodule(layer)
+        try:
+            model.get_submodule(layer.split("#")[0])
+        except ValueError as error:
+            raise ValueError(f"{method}: {str(error).removeprefix('get_submodule: ')}") from None
         return layer
     for path, module in model.named_modules():
         if module is layer:
@@ -179,6 +219,8 @@ def _checked_input(method, x, bounds):
         raise TypeError(f"{method}: x has dtype {x.dtype}, expected floats in [0, 1]; for bytes: x.astype(np.float32) / 255")
     if x.ndim < 2:
         raise ValueError(f"{method}: x has shape {x.shape}, expected (N, C, H, W); one image is x[None]")
+    if not len(x):
+        raise ValueError(f"{method}: x has shape {x.shape}, which holds no samples")
     if not np.isfinite(x).all():
         raise ValueError(f"{method}: x holds NaN or infinity")
     if bounds is not None and x.size and (x.min() < bounds[0] or x.max() > bounds[1]):
