@@ -5,14 +5,12 @@
 ENV := $(or $(VIRTUAL_ENV),.venv)
 PYTHON := $(ENV)/bin/python
 INSTALLED := $(ENV)/.minigrad-installed
-EPOCHS ?= 10
+EPOCHS ?= 6
 
 .PHONY: demo test lint notebooks parity benchmark clean
 
 demo: $(INSTALLED)
 	$(PYTHON) -m minigrad train --dataset digits --model mnist_cnn --epochs $(EPOCHS) --out runs/demo
-	@echo "files made:"
-	@ls -1 runs/demo/*
 
 # One process on purpose: kernels already use every core through numba's threads, and a second pytest worker would only
 # make two pools of spinning threads share the same cores (and compile every kernel twice).
