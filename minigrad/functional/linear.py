@@ -113,7 +113,8 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
             raise ValueError(f"scaled_dot_product_attention: attn_mask has shape {mask.shape}, which does not broadcast to the "
                              f"scores' {scores.shape}") from None
         scores = where(mask, scores, -np.inf) if mask.dtype == bool else scores + to(mask, scores.dtype)
-    weights = softmax(scores, -1)
+    lost = np.isneginf(scores.data).all(-1, keepdims=True)  # positions that may see nothing get zeros, not NaN
+    weights = where(lost, 0, softmax(where(lost, 0, scores), -1)) if lost.any() else softmax(scores, -1)
     return (dropout(weights, dropout_p, rng=rng) if dropout_p else weights) @ value
 
 

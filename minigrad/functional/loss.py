@@ -86,7 +86,7 @@ def _nll(function, log_p, target, weight, ignore_index, reduction, smoothing):
     if reduction == "mean":
         if not target.size:
             raise ValueError(f"{function}: the batch is empty (target of shape {target.shape}); its mean is undefined")
-        return loss.sum() / float(sample_weight.sum()) if sample_weight.any() else loss.sum() * np.nan
+        return loss.sum() / float(sample_weight.sum()) if sample_weight.any() else loss.sum() + np.nan  # no NaN gradient
     return _reduced(function, loss, reduction)
 
 

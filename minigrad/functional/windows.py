@@ -80,6 +80,8 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
             zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, extra, strict=True)]
     if min(size) < 1:
         raise ValueError(f"conv_transpose2d: the output would have size {tuple(size)}; lower padding {padding}")
+    if extra[0] >= stride[0] or extra[1] >= stride[1]:  # allowed if below dilation: as if x had more zeros at the end
+        x = pad(x, (0, extra[1] // stride[1], 0, extra[0] // stride[0]))
     y = ops.Conv2dInput(stride, padding, dilation, groups, (x.shape[0], weight.shape[1] * groups, *size))(x, weight)
     return y + bias[0].reshape(-1, 1, 1) if bias else y
 

@@ -81,7 +81,9 @@ def _interpolation(m, n, mode, scale, align_corners):
     """The weights (m, n) with which n pixels make m; a pixel beyond the border is the border's."""
     out = np.arange(m)
     if mode == "nearest":
-        source, taps = np.minimum(np.floor(out * scale), n - 1), {0: np.ones(m)}
+        # in float32, with whole factors apart: which pixel is nearest to a boundary is PyTorch's rounding
+        source = out * n // m if m in (n, 2 * n) else np.floor(out.astype(np.float32) * np.float32(scale))
+        taps = {0: np.ones(m)}
     else:
         at = out * scale if align_corners else (out + 0.5) * scale - 0.5
         if mode == "bilinear":
