@@ -1,0 +1,1 @@
+"""attacks: adversarial examples, with their whole path shown, on minigrad's tape."""

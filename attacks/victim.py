@@ -1,0 +1,122 @@
+"""The model as an attack sees it: checked, counted, and answering sample by sample.
+
+Everything an attack may ask is here: logits, and the gradient of a loss with respect to the images. Losses are per sample and
+never averaged over the batch, so what happens to one image does not depend on who shares its batch.
+"""
+import time
+
+import numpy as np
+
+import minigrad
+
+from .criteria import Misclassified, Targeted
+from .result import AttackResult, distances
+
+
+class Victim:
+    """One call of an attack: the checked model, inputs and labels, the costs, and the criterion.
+
+    Parameters
+    ----------
+    attack : str
+        For messages and the result.
+    model : Module or callable
+        Takes a Tensor (N, C, H, W) in `bounds` and returns logits (N, K). A Module must be in evaluation mode.
+    x : ndarray or Tensor of shape (N, C, H, W)
+    y : integer array of shape (N,)
+        True classes; with `targeted` the classes wanted.
+    targeted : bool
+    bounds : (low, high)
+    batch_size : int
+        How many samples go through the model at once; the results do not depend on it.
+    """
+
+    def __init__(self, attack, model, x, y, *, targeted=False, bounds=(0, 1), batch_size=256):
+        self.attack, self.model, self.bounds, self.targeted, self.batch_size = attack, model, bounds, targeted, batch_size
+        self.start = time.perf_counter()
+        self.x = _checked_images(attack, x, bounds)
+        _check_mode(attack, model)
+        self.queries, self.gradients = np.zeros(len(self.x), int), np.zeros(len(self.x), int)
+        self.clean = self._checked_logits(self.logits(self.x))
+        self.y = _checked_labels(attack, y, *self.clean.shape, targeted)
+        self.criterion = Targeted(self.y) if targeted else Misclassified(self.y)
+        self.already = self.criterion.met(self.clean)
+
+    def logits(self, x, index=None):
+        """Logits of images x without a tape; `index` says which samples they are (all, in order, if None)."""
+        self.queries[slice(None) if index is None else index] += 1
+        with minigrad.no_grad():
+            parts = [self.model(minigrad.Tensor(x[i:i + self.batch_size])).data for i in range(0, len(x), self.batch_size)]
+        return np.concatenate(parts)
+
+    def value_and_gradient(self, loss, x, index=None):
+        """Logits, per-sample losses and their gradients at x.
+
+        ``loss(logits, index)`` takes a Tensor (n, K) and the samples' places, and returns a Tensor (n,) of losses.
+        """
+        index = np.arange(len(x)) if index is None else index
+        self.queries[index] += 1
+        self.gradients[index] += 1
+        logits, losses, gradient = [], [], np.empty_like(x)
+        for i in range(0, len(x), self.batch_size):
+            part = slice(i, i + self.batch_size)
+            leaf = minigrad.Tensor(x[part], requires_grad=True)
+            output = self.model(leaf)
+            value = loss(output, index[part])
+            gradient[part] = minigrad.grad(value, leaf).data
+            logits.append(output.data)
+            losses.append(value.data)
+        return np.concatenate(logits), np.concatenate(losses), gradient
+
+    def result(self, x_adv, *, trace=(), settings=None, **extra):
+        """The account: images that were wrong untouched stay untouched, and success is what the returned image does."""
+        x_adv = np.where(self.already.reshape(-1, *(1,) * (self.x.ndim - 1)), self.x, x_adv)
+        spent = self.queries.copy()
+        met = self.criterion.met(self.logits(x_adv))
+        status = np.where(self.already, "already_wrong", np.where(met, "success", "failed"))
+        return AttackResult(x_adv, self.attack, status, distances(x_adv, self.x), spent, self.gradients, list(trace),
+                            dict(settings or {}), time.perf_counter() - self.start, extra)
+
+    def _checked_logits(self, logits):
+        if logits.ndim != 2 or logits.shape[1] < 2:
+            raise ValueError(f"{self.attack}: the model returned shape {logits.shape}, expected logits (N, classes)")
+        if not np.isfinite(logits).all():
+            raise ValueError(f"{self.attack}: the model returned NaN or infinity")
+        if (logits >= 0).all() and np.allclose(logits.sum(1), 1, atol=1e-4):
+            raise ValueError(f"{self.attack}: the model returns probabilities (they add up to 1), expected logits: a softmax's gradient "
+                             "vanishes where the model is sure, which looks like robustness; leave out its last softmax")
+        return logits
+
+
+def _checked_images(attack, x, bounds):
+    x = np.asarray(x)
+    low, high = bounds
+    if x.dtype.kind != "f":
+        raise TypeError(f"{attack}: x has dtype {x.dtype}, expected floats in {bounds}; for bytes: x.astype(np.float32) / 255")
+    if x.ndim < 2 or not len(x):
+        raise ValueError(f"{attack}: x has shape {x.shape}, expected (N, C, H, W) with at least one image; one image is x[None]")
+    if not np.isfinite(x).all():
+        raise ValueError(f"{attack}: x holds NaN or infinity")
+    if x.min() < low or x.max() > high:
+        likely = "it looks like 0..255: divide by 255" if x.min() >= 0 and x.max() > 2 else (
+            "it looks normalised: attack the pixels, and let minigrad.nn.Standardize be the model's first layer")
+        raise ValueError(f"{attack}: x goes from {x.min():g} to {x.max():g}, outside bounds {bounds}; {likely}")
+    return x
+
+
+def _check_mode(attack, model):
+    if isinstance(model, minigrad.nn.Module) and any(module.training for module in model.modules()):
+        raise ValueError(f"{attack}: the model is in training mode, where batch norm and dropout make every answer depend on chance "
+                         "and on the batch; call model.eval() first")
+
+
+def _checked_labels(attack, y, count, classes, targeted):
+    what = "targets" if targeted else "labels"
+    if y is None:
+        raise ValueError(f"{attack}: y is None, expected {count} {what}" + (": a targeted attack needs the classes wanted" if targeted else ""))
+    y = np.asarray(y)
+    if y.dtype.kind not in "iu" or y.shape != (count,):
+        raise ValueError(f"{attack}: y is {y.dtype} of shape {y.shape}, expected {count} integer {what}, one for each image of x")
+    if not 0 <= y.min() <= y.max() < classes:
+        raise ValueError(f"{attack}: y goes from {y.min()} to {y.max()}, the model has classes 0..{classes - 1}")
+    return y.astype(np.int64)
