@@ -90,8 +90,8 @@ def gamma(value=0.25, *, bias=True, stabilizer=EPSILON):
     """
     def split(op, y, x, w, b):
         up, down = w + value * plus(w), w + value * minus(w)
-        return [Share(y.data > 0, [(plus(x), up), (minus(x), down)], b and b + value * plus(b)),
-                Share(y.data < 0, [(plus(x), down), (minus(x), up)], b and b + value * minus(b))]
+        return [Share(y.data > 0, [(plus(x), up), (minus(x), down)], b + value * plus(b)),
+                Share(y.data < 0, [(plus(x), down), (minus(x), up)], b + value * minus(b))]
 
     return sharing(f"gamma({value:g})", split, bias, stabilizer)
 
@@ -103,8 +103,8 @@ def alpha_beta(alpha=2.0, beta=1.0, *, bias=True, stabilizer=EPSILON):
                          "else relevance is not conserved")
 
     def split(op, y, x, w, b):
-        positive = Share(alpha, [(plus(x), plus(w)), (minus(x), minus(w))], b and plus(b))
-        negative = Share(-beta, [(plus(x), minus(w)), (minus(x), plus(w))], b and minus(b))
+        positive = Share(alpha, [(plus(x), plus(w)), (minus(x), minus(w))], plus(b))
+        negative = Share(-beta, [(plus(x), minus(w)), (minus(x), plus(w))], minus(b))
         return [positive, negative] if beta else [positive]
 
     return sharing(f"alpha_beta({alpha:g}, {beta:g})", split, bias, stabilizer)
@@ -119,7 +119,7 @@ def box(low=0.0, high=1.0, *, stabilizer=EPSILON):
     """q = x w - low w+ - high w-, which is at least 0 for every x in [low, high]. Montavon et al. 2017, z^B."""
     def split(op, y, x, w, b):
         lowest, highest = (minigrad.Tensor(np.broadcast_to(np.asarray(-v, x.dtype), x.shape)) for v in (low, high))
-        return [Share(1, [(x, w), (lowest, plus(w)), (highest, minus(w))], None)]
+        return [Share(1, [(x, w), (lowest, plus(w)), (highest, minus(w))], b)]
 
     return sharing(f"box({np.min(low):g}, {np.max(high):g})", split, False, stabilizer)
 
@@ -127,7 +127,7 @@ def box(low=0.0, high=1.0, *, stabilizer=EPSILON):
 def w_square(*, bias=True, stabilizer=EPSILON):
     """q = w^2, whatever x is. Montavon et al. 2017."""
     def split(op, y, x, w, b):
-        return [Share(1, [(ones(x), w * w)], b and b * b)]
+        return [Share(1, [(ones(x), w * w)], b * b)]
 
     return sharing("w_square", split, bias, stabilizer)
 
@@ -135,7 +135,7 @@ def w_square(*, bias=True, stabilizer=EPSILON):
 def flat(*, stabilizer=EPSILON):
     """q = 1: every input in reach gets the same. Lapuschkin et al. 2019."""
     def split(op, y, x, w, b):
-        return [Share(1, [(ones(x), ones(w))], None)]
+        return [Share(1, [(ones(x), ones(w))], b)]
 
     return sharing("flat", split, False, stabilizer)
 
@@ -151,10 +151,11 @@ class Share(NamedTuple):
 def sharing(name, split, bias, stabilizer):
     """The rule that shares relevance as `split(op, y, x, w, b)` says, a list of `Share`."""
     def shares(op, r, y, x, w, b):
-        for share in split(op, y, x, w, per_output(op, *b) if bias else None):
+        b = per_output(op, *b) if b and bias else minigrad.Tensor(np.zeros(1, x.dtype))
+        for share in split(op, y, x, w, b):
             parts = [(v, u) for v, u in share.parts if v.data.any()] or share.parts[:1]  # for x >= 0 there is no x-
             z = sum((op(v, u) for v, u in parts[1:]), op(*parts[0]))
-            z = z if share.bias is None else z + share.bias
+            z = z + share.bias if share.bias.data.any() else z
             yield share, parts, z, r * share.amount
 
     def rule(op, r, y, x, w, *b):
@@ -188,7 +189,7 @@ def taken(r, z, value, bias):
     denominator = stabilized(z, value)
     s = r.data / denominator.data
     lost = (denominator.data - z.data) * s
-    return {"bias": 0 * s if bias is None else bias.data * s, "epsilon": np.where(z.data == 0, 0, lost),
+    return {"bias": bias.data * s, "epsilon": np.where(z.data == 0, 0, lost),
             "clamp": np.where(z.data == 0, lost, 0)}
 
 
@@ -205,9 +206,9 @@ def applied(op, x, *constants):
     return op(x, *constants)
 
 
-def per_output(op, b=None):
+def per_output(op, b):
     """A bias (C,) in the shape that broadcasts against the op's output; one that was folded has it already."""
-    return b.reshape(-1, 1, 1) if b is not None and isinstance(op, ops.Conv2d) and b.ndim == 1 else b
+    return b.reshape(-1, 1, 1) if isinstance(op, ops.Conv2d) and b.ndim == 1 else b
 
 
 def plus(t):
