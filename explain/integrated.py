@@ -8,9 +8,9 @@ without any error: method='exact'.
 """
 import numpy as np
 
-from .path import Path
+from .path import Path, own_score, scoring
 from .quadrature import METHODS
-from .scoring import Scoring, as_baseline
+from .scoring import as_baseline
 
 
 def integrated_gradients(model, x, target=None, *, baselines=0, n_steps=50, method="gausslegendre", multiply_by_inputs=True,
@@ -45,12 +45,9 @@ def integrated_gradients(model, x, target=None, *, baselines=0, n_steps=50, meth
     ValueError
         For a baseline of another shape, no steps, or method='exact' with an op that is not piecewise linear (it is named).
     """
-    if internal_batch_size is not None:
-        common["batch_size"] = internal_batch_size
-    with Scoring("integrated_gradients", model, x, target, **common) as run:
+    with scoring("integrated_gradients", model, x, target, internal_batch_size, common) as run:
         baseline = as_baseline(run.method, baselines, run.x)
-        path = Path(baseline, run.x)
-        path.place(run, lambda rows, points: _recorded(run, rows, points), method, n_steps, compat)
+        path = Path(baseline, run.x).place(run, own_score(run), method, n_steps, compat)
         mean = path.integrate(run, lambda rows, points: _gradient(run, rows, points))
         values = mean * path.direction if multiply_by_inputs else mean
         delta = residual(run, values, run.x, baseline) if multiply_by_inputs else None
@@ -90,12 +87,6 @@ def residual(run, values, x, baseline):
     """The completeness residual, per sample: the sum of the values less F(x) - F(x')."""
     promised = run.scores(x) - run.scores(baseline)
     return values.sum(axis=tuple(range(1, values.ndim)), dtype=np.float64) - promised
-
-
-def _recorded(run, rows, points):
-    """The tape of the target's score of the samples `rows`: (leaf, y)."""
-    leaf, scores = run.record(points)
-    return leaf, scores[np.arange(len(rows)), run.target[rows]]
 
 
 def _gradient(run, rows, points):

@@ -9,6 +9,7 @@ import numpy as np
 
 from .breakpoints import linear_pieces
 from .quadrature import METHODS, quadrature
+from .scoring import Scoring
 
 
 @dataclass(eq=False)
@@ -64,3 +65,19 @@ class Path:
             for row, weight, value in zip(rows, self.weights[part], values, strict=True):
                 total[row] += weight * value
         return total.astype(values.dtype)
+
+
+def scoring(method, model, x, target, internal_batch_size, common):
+    """A Scoring whose batch size may go by Captum's name for it."""
+    if internal_batch_size is not None:
+        common = {**common, "batch_size": internal_batch_size}
+    return Scoring(method, model, x, target, **common)
+
+
+def own_score(run):
+    """For `Path.place`: the function that records the target's score of the samples `rows` at some points."""
+    def forward(rows, points):
+        leaf, scores = run.record(points)
+        return leaf, scores[np.arange(len(rows)), run.target[rows]]
+
+    return forward
