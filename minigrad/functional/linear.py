@@ -4,8 +4,8 @@ from math import prod
 import numpy as np
 
 from .. import ops
-from ..ops.elementwise import as_tensor
 from ..ops.arrange import expand, reshape, to, transpose
+from ..ops.elementwise import as_tensor
 from ..ops.methods import where
 from ..tensor import Tensor
 from .activation import softmax

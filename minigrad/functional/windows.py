@@ -2,8 +2,8 @@
 import numpy as np
 
 from .. import ops
-from ..ops.elementwise import as_tensor
 from ..kernels.geometry import conv_output_size, pair, pool_output_size
+from ..ops.elementwise import as_tensor
 from .arguments import images, operands
 
 

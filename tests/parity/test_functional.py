@@ -1,8 +1,9 @@
 """`minigrad.functional` against `torch.nn.functional`, with first and second derivatives, to the last corner."""
 
+import hypothesis
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import minigrad
@@ -27,12 +28,20 @@ def same(name, *arrays, order=2, dtypes=(np.float64, np.float32), **settings):
 
 
 CONVOLUTIONS = [
-    ((3, 4, 3, 3), {}), ((3, 4, 3, 3), {"padding": 1}), ((4, 4, 2, 3), {"stride": (2, 1), "padding": (0, 2)}),
-    ((6, 2, 3, 2), {"groups": 2, "dilation": (2, 1)}), ((4, 1, 3, 3), {"groups": 4, "padding": 1}),
-    ((8, 1, 2, 2), {"groups": 4, "stride": 3}), ((3, 4, 1, 1), {"stride": 2}), ((2, 4, 7, 6), {}),
-    ((3, 4, 3, 3), {"padding": "same"}), ((3, 4, 2, 4), {"padding": "same"}), ((3, 4, 3, 2), {"padding": "same", "dilation": (3, 2)}),
-    ((3, 4, 3, 3), {"padding": "valid", "stride": 2}), ((5, 4, 3, 3), {"padding": 5, "stride": 4, "dilation": 3}),
-]  # fmt: skip
+    ((3, 4, 3, 3), {}),
+    ((3, 4, 3, 3), {"padding": 1}),
+    ((4, 4, 2, 3), {"stride": (2, 1), "padding": (0, 2)}),
+    ((6, 2, 3, 2), {"groups": 2, "dilation": (2, 1)}),
+    ((4, 1, 3, 3), {"groups": 4, "padding": 1}),
+    ((8, 1, 2, 2), {"groups": 4, "stride": 3}),
+    ((3, 4, 1, 1), {"stride": 2}),
+    ((2, 4, 7, 6), {}),
+    ((3, 4, 3, 3), {"padding": "same"}),
+    ((3, 4, 2, 4), {"padding": "same"}),
+    ((3, 4, 3, 2), {"padding": "same", "dilation": (3, 2)}),
+    ((3, 4, 3, 3), {"padding": "valid", "stride": 2}),
+    ((5, 4, 3, 3), {"padding": 5, "stride": 4, "dilation": 3}),
+]
 
 
 @pytest.mark.parametrize("shape, settings", CONVOLUTIONS)
@@ -42,18 +51,25 @@ def test_conv2d(shape, settings):
     same("conv2d", X, weight, dtypes=(np.float64,), **settings)
 
 
-@pytest.mark.parametrize("shape, settings", [
-    ((4, 3, 3, 3), {}), ((4, 2, 2, 2), {"stride": 2}), ((4, 2, 3, 3), {"stride": 2, "padding": 1, "output_padding": 1}),
-    ((4, 1, 3, 2), {"groups": 2, "stride": (3, 2), "output_padding": (2, 0)}), ((4, 2, 2, 3), {"dilation": 3, "output_padding": 2}),
-    ((4, 3, 1, 1), {"padding": 0}), ((4, 1, 3, 3), {"groups": 4, "padding": 2}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape, settings",
+    [
+        ((4, 3, 3, 3), {}),
+        ((4, 2, 2, 2), {"stride": 2}),
+        ((4, 2, 3, 3), {"stride": 2, "padding": 1, "output_padding": 1}),
+        ((4, 1, 3, 2), {"groups": 2, "stride": (3, 2), "output_padding": (2, 0)}),
+        ((4, 2, 2, 3), {"dilation": 3, "output_padding": 2}),
+        ((4, 3, 1, 1), {"padding": 0}),
+        ((4, 1, 3, 3), {"groups": 4, "padding": 2}),
+    ],
+)
 def test_conv_transpose2d(shape, settings):
     weight, bias = RNG.standard_normal(shape), RNG.standard_normal(shape[1] * settings.get("groups", 1))
     same("conv_transpose2d", X, weight, bias, **settings)
     same("conv_transpose2d", X, weight, dtypes=(np.float64,), **settings)
 
 
-@settings(max_examples=30)
+@hypothesis.settings(max_examples=30)
 @given(st.data())
 def test_conv2d_of_any_geometry(data):
     """Also the adjoint identity <conv(x), y> = <x, conv_transpose(y)>, which im2col slips break."""
@@ -91,11 +107,17 @@ def test_conv2d_of_any_geometry(data):
 
 
 POOLINGS = [
-    {"kernel_size": 2}, {"kernel_size": 3, "stride": 2}, {"kernel_size": 3, "stride": 1, "padding": 1},
-    {"kernel_size": (3, 2), "stride": (2, 3), "padding": (1, 0)}, {"kernel_size": 2, "ceil_mode": True},
-    {"kernel_size": 3, "stride": 2, "ceil_mode": True}, {"kernel_size": 3, "stride": 3, "padding": 1, "ceil_mode": True},
-    {"kernel_size": (7, 6)}, {"kernel_size": 1, "stride": 4, "ceil_mode": True}, {"kernel_size": 2, "stride": 3, "ceil_mode": True},
-]  # fmt: skip
+    {"kernel_size": 2},
+    {"kernel_size": 3, "stride": 2},
+    {"kernel_size": 3, "stride": 1, "padding": 1},
+    {"kernel_size": (3, 2), "stride": (2, 3), "padding": (1, 0)},
+    {"kernel_size": 2, "ceil_mode": True},
+    {"kernel_size": 3, "stride": 2, "ceil_mode": True},
+    {"kernel_size": 3, "stride": 3, "padding": 1, "ceil_mode": True},
+    {"kernel_size": (7, 6)},
+    {"kernel_size": 1, "stride": 4, "ceil_mode": True},
+    {"kernel_size": 2, "stride": 3, "ceil_mode": True},
+]
 
 
 @pytest.mark.parametrize("settings", POOLINGS)
@@ -105,13 +127,17 @@ def test_pooling(settings):
     same("avg_pool2d", X, count_include_pad=False, **settings)
 
 
-@settings(max_examples=30)
+@hypothesis.settings(max_examples=30)
 @given(st.data())
 def test_pooling_of_any_geometry(data):
     draw = lambda low, high: data.draw(st.integers(low, high))  # noqa: E731
     h, w, kernel = draw(1, 8), draw(1, 8), (draw(1, 4), draw(1, 4))
-    settings = {"kernel_size": kernel, "stride": (draw(1, 4), draw(1, 4)), "padding": tuple(draw(0, k // 2) for k in kernel),
-                "ceil_mode": data.draw(st.booleans())}  # fmt: skip
+    settings = {
+        "kernel_size": kernel,
+        "stride": (draw(1, 4), draw(1, 4)),
+        "padding": tuple(draw(0, k // 2) for k in kernel),
+        "ceil_mode": data.draw(st.booleans()),
+    }
     assume(all(n + 2 * p >= k for n, p, k in zip((h, w), settings["padding"], kernel, strict=True)))
     x = np.random.default_rng(draw(0, 99)).integers(0, 3, (1, 2, h, w)).astype(float)  # many ties
     same("max_pool2d", x, dtypes=(np.float64,), **settings)
@@ -132,10 +158,17 @@ def test_adaptive_avg_pool2d(size):
 
 
 ACTIVATIONS = {
-    "relu": [{}], "leaky_relu": [{}, {"negative_slope": 0.3}, {"negative_slope": -0.1}], "elu": [{}, {"alpha": 0.5}], "silu": [{}],
-    "gelu": [{}, {"approximate": "tanh"}], "softplus": [{}, {"beta": 2.5, "threshold": 3.0}, {"beta": 0.1}], "sigmoid": [{}], "tanh": [{}],
-    "softmax": [{"dim": 0}, {"dim": -1}, {"dim": 1}], "log_softmax": [{"dim": 0}, {"dim": 1}],
-}  # fmt: skip
+    "relu": [{}],
+    "leaky_relu": [{}, {"negative_slope": 0.3}, {"negative_slope": -0.1}],
+    "elu": [{}, {"alpha": 0.5}],
+    "silu": [{}],
+    "gelu": [{}, {"approximate": "tanh"}],
+    "softplus": [{}, {"beta": 2.5, "threshold": 3.0}, {"beta": 0.1}],
+    "sigmoid": [{}],
+    "tanh": [{}],
+    "softmax": [{"dim": 0}, {"dim": -1}, {"dim": 1}],
+    "log_softmax": [{"dim": 0}, {"dim": 1}],
+}
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -158,13 +191,32 @@ def test_linear(shape):
     same("linear", RNG.standard_normal(shape), weight)
 
 
-@pytest.mark.parametrize("subscripts, shapes", [
-    ("ij,jk->ik", ((2, 3), (3, 4))), ("ij,jk", ((2, 3), (3, 4))), ("ii", ((3, 3),)), ("ii->i", ((3, 3),)), ("iij->ij", ((3, 3, 2),)),
-    ("ba", ((2, 3),)), ("i,j->ij", ((2,), (3,))), ("bij,bjk->bik", ((2, 3, 4), (2, 4, 2))), ("...ij,...jk->...ik", ((2, 3, 4), (2, 4, 2))),
-    ("...i->...", ((2, 3, 4),)), ("i...,i...->...", ((2, 3, 4), (2, 3, 4))), ("ij,ij->", ((2, 3), (2, 3))), ("ij->", ((2, 3),)),
-    ("i,ij,j->", ((2,), (2, 3), (3,))), ("aib,bj->jia", ((2, 3, 4), (4, 2))), ("iij,jj->i", ((2, 2, 3), (3, 3))), (",ij->ij", ((), (2, 3))),
-    ("iii->i", ((2, 2, 2),)), ("a b , b -> a", ((2, 3), (3,))), ("...,...->...", ((2, 3), (2, 3))), ("ij,kl->ik", ((2, 3), (2, 2))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "subscripts, shapes",
+    [
+        ("ij,jk->ik", ((2, 3), (3, 4))),
+        ("ij,jk", ((2, 3), (3, 4))),
+        ("ii", ((3, 3),)),
+        ("ii->i", ((3, 3),)),
+        ("iij->ij", ((3, 3, 2),)),
+        ("ba", ((2, 3),)),
+        ("i,j->ij", ((2,), (3,))),
+        ("bij,bjk->bik", ((2, 3, 4), (2, 4, 2))),
+        ("...ij,...jk->...ik", ((2, 3, 4), (2, 4, 2))),
+        ("...i->...", ((2, 3, 4),)),
+        ("i...,i...->...", ((2, 3, 4), (2, 3, 4))),
+        ("ij,ij->", ((2, 3), (2, 3))),
+        ("ij->", ((2, 3),)),
+        ("i,ij,j->", ((2,), (2, 3), (3,))),
+        ("aib,bj->jia", ((2, 3, 4), (4, 2))),
+        ("iij,jj->i", ((2, 2, 3), (3, 3))),
+        (",ij->ij", ((), (2, 3))),
+        ("iii->i", ((2, 2, 2),)),
+        ("a b , b -> a", ((2, 3), (3,))),
+        ("...,...->...", ((2, 3), (2, 3))),
+        ("ij,kl->ik", ((2, 3), (2, 2))),
+    ],
+)
 def test_einsum(subscripts, shapes):
     arrays = [RNG.standard_normal(s) for s in shapes]
     agree(lambda *ts: F.einsum(subscripts, *ts), lambda *ts: torch.einsum(subscripts, *ts), *arrays)
@@ -240,7 +292,10 @@ def test_losses_of_classification(logits, target, settings, reduction):
                 x, torch.tensor(target), **{**settings, **more, "weight": weight}, reduction=reduction
             )
 
-        agree(lambda x: getattr(F, name)(x, target, **settings, **more, reduction=reduction), theirs, logits)
+        order = 2 if len(logits) > 1 else 1  # the only row may be ignored, and NaN has no second derivative
+        agree(
+            lambda x: getattr(F, name)(x, target, **settings, **more, reduction=reduction), theirs, logits, order=order
+        )
 
     both("nll_loss")
     both("cross_entropy")
@@ -352,20 +407,26 @@ def test_layer_norm():
     agree(lambda x: F.layer_norm(x, (1,)), lambda x: TF.layer_norm(x, (1,)), x[..., :1])
 
 
-@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
-@pytest.mark.parametrize("settings", [
-    {"size": 5}, {"size": (14, 3)}, {"size": (7, 6)}, {"size": (1, 1)}, {"scale_factor": 2}, {"scale_factor": 1.7},
-    {"scale_factor": (0.4, 2.3)}, {"scale_factor": 0.5}, {"scale_factor": 1 / 3}, {"size": (21, 49)},
-])  # fmt: skip
-def test_interpolate(mode, settings):
-    for corners in (False,) if mode == "nearest" else (False, True):
-        agree(
-            lambda x: F.interpolate(x, mode=mode, align_corners=corners, **settings),  # noqa: B023
-            lambda x: TF.interpolate(
-                x, mode=mode, align_corners=corners or (None if mode == "nearest" else False), **settings
-            ),  # noqa: B023
-            X,
-        )
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"size": 5},
+        {"size": (14, 3)},
+        {"size": (7, 6)},
+        {"size": (1, 1)},
+        {"scale_factor": 2},
+        {"scale_factor": 1.7},
+        {"scale_factor": (0.4, 2.3)},
+        {"scale_factor": 0.5},
+        {"scale_factor": 1 / 3},
+        {"size": (21, 49)},
+    ],
+)
+def test_interpolate(settings):
+    same("interpolate", X, mode="nearest", **settings)
+    for mode in ("bilinear", "bicubic"):
+        same("interpolate", X, mode=mode, align_corners=False, **settings)
+        same("interpolate", X, mode=mode, align_corners=True, **settings)
 
 
 def test_nearest_picks_the_same_pixel_for_every_pair_of_sizes():
@@ -383,11 +444,23 @@ def test_nearest_picks_the_same_pixel_for_every_pair_of_sizes():
                 np.testing.assert_array_equal(ours.data, theirs.numpy(), err_msg=f"{n} * {factor}")
 
 
-@pytest.mark.parametrize("widths, settings", [
-    ((1, 2), {}), ((1, 2, 0, 3), {"value": 1.5}), ((0, 0, 1, 1, 2, 0), {}), ((-1, -2, 1, 0), {"value": -1.0}), ((-2, 3), {}),
-    ((0, 0), {}), ((1, 2, 3, 0), {"mode": "reflect"}), ((5, 5, 6, 6), {"mode": "reflect"}), ((-1, 2, 0, 1), {"mode": "reflect"}),
-    ((1, 2, 3, 0), {"mode": "replicate"}), ((9, 0, 0, 8), {"mode": "replicate"}), ((-1, 2, 0, -3), {"mode": "replicate"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "widths, settings",
+    [
+        ((1, 2), {}),
+        ((1, 2, 0, 3), {"value": 1.5}),
+        ((0, 0, 1, 1, 2, 0), {}),
+        ((-1, -2, 1, 0), {"value": -1.0}),
+        ((-2, 3), {}),
+        ((0, 0), {}),
+        ((1, 2, 3, 0), {"mode": "reflect"}),
+        ((5, 5, 6, 6), {"mode": "reflect"}),
+        ((-1, 2, 0, 1), {"mode": "reflect"}),
+        ((1, 2, 3, 0), {"mode": "replicate"}),
+        ((9, 0, 0, 8), {"mode": "replicate"}),
+        ((-1, 2, 0, -3), {"mode": "replicate"}),
+    ],
+)
 def test_pad(widths, settings):
     agree(lambda x: F.pad(x, widths, **settings), lambda x: TF.pad(x, widths, **settings), X)
 
