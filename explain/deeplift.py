@@ -13,13 +13,14 @@ from minigrad.autodiff import place
 from . import differences
 from .composite import Composite, Line
 from .kinds import ELEMENTWISE, EXTREMES, PAIRWISE, ROUTING, SUMS, WEIGHTED, Mixing, Product, Scaling, Trail
+from .lrp import recorded
 from .rules import gradient, pass_through
 from .scoring import Scoring, as_baseline
 
 RULES = ("rescale", "reveal_cancel", "genomics")
 
 
-def deep_lift(model, x, target=None, *, baselines=0.0, rule="rescale", eps=differences.EPSILON, **common):
+def deep_lift(model, x, target=None, *, baselines=0.0, rule="rescale", eps=differences.EPSILON, layer=None, **common):
     """How much each pixel's difference from a baseline contributes to the score's difference.
 
     Complete: the values add up to score(x) - score(baseline), for every sample. Shrikumar et al. 2017.
@@ -35,6 +36,8 @@ def deep_lift(model, x, target=None, *, baselines=0.0, rule="rescale", eps=diffe
         dense layers. All other ops are as in `explain.differences`.
     eps : float
         Differences below it count as none.
+    layer : Module or str, optional
+        A layer (or its path) whose units' differences are to be given the contributions, in place of the pixels'.
 
     Returns
     -------
@@ -50,21 +53,22 @@ def deep_lift(model, x, target=None, *, baselines=0.0, rule="rescale", eps=diffe
     with Scoring("deep_lift", model, x, target, **common) as run:
         baseline = as_baseline("deep_lift", baselines, run.x)
         single = np.ndim(baselines) < run.x.ndim or len(baselines) == 1
-        values, delta = np.empty_like(run.x), np.empty(len(run.x), run.x.dtype)
+        found = []
         for part in run.batches(len(run.x)):
-            leaf, scores = run.record(run.x[part], part)
-            values[part], delta[part] = _contributions(run, leaf, scores, part, baseline[:1] if single else baseline[part], rule, eps)
+            tape = recorded(run, run.x[part], layer, part)
+            found.append(_contributions(run, tape, part, baseline[:1] if single else baseline[part], layer, rule, eps))
+        values, delta = map(np.concatenate, zip(*found))
         return run.attribution(values, baseline=baseline, delta=delta, settings={"rule": rule, "eps": eps})
 
 
-def deep_lift_shap(model, x, target=None, *, baselines, rule="rescale", eps=differences.EPSILON, **common):
+def deep_lift_shap(model, x, target=None, *, baselines, rule="rescale", eps=differences.EPSILON, layer=None, **common):
     """The mean of `deep_lift` over several baselines: approximate Shapley values. Lundberg and Lee 2017.
 
     Complete: the values add up to the score less its mean over the baselines.
 
     Parameters
     ----------
-    model, x, target, rule, eps, **common
+    model, x, target, rule, eps, layer, **common
         As in `deep_lift`.
     baselines : array of shape (B, C, H, W)
         Rows that every sample is compared with.
@@ -80,12 +84,12 @@ def deep_lift_shap(model, x, target=None, *, baselines, rule="rescale", eps=diff
         if rows.ndim != run.x.ndim or rows.shape[1:] != run.x.shape[1:] or not len(rows):
             raise ValueError(f"deep_lift_shap: baselines has shape {rows.shape}, expected (B, {', '.join(map(str, run.x.shape[1:]))}) "
                              "with B at least 1; for a single number use deep_lift")
-        values, deltas = np.zeros_like(run.x), np.empty((len(run.x), len(rows)), run.x.dtype)
+        found = []
         for part in run.batches(len(run.x)):
-            leaf, scores = run.record(run.x[part], part)
-            for b in range(len(rows)):
-                contributions, deltas[part, b] = _contributions(run, leaf, scores, part, rows[b:b + 1], rule, eps)
-                values[part] += contributions / len(rows)
+            tape = recorded(run, run.x[part], layer, part)
+            each = [_contributions(run, tape, part, rows[b:b + 1], layer, rule, eps) for b in range(len(rows))]
+            found.append((sum(values for values, _ in each) / len(rows), np.stack([delta for _, delta in each], 1)))
+        values, deltas = map(np.concatenate, zip(*found))
         return run.attribution(values, baseline=rows, delta=deltas.mean(1), settings={"rule": rule, "eps": eps},
                                extra={"deltas": deltas})
 
@@ -156,17 +160,18 @@ def bind(y, x, reference, rule, eps, method="deep_lift"):
     return lambda t: revealed.get(t) or chosen(t)
 
 
-def _contributions(run, leaf, scores, part, baseline, rule, eps):
-    """Values and residuals of the samples `part`, whose tape runs from `leaf` to `scores`, compared with `baseline`."""
+def _contributions(run, tape, part, baseline, layer, rule, eps):
+    """Values and residuals of the samples `part`, whose `tape` is compared with one of `baseline`."""
+    leaf, scores, end = tape
     trail = Trail.between(leaf, scores)
-    leaf0, scores0 = run.record(baseline)
+    scores0 = recorded(run, baseline, layer)[1]
     reference = Reference(scores, scores0, trail, run.method)
     if not reference.fits():  # a program that moves samples to other axes: give it as many
-        leaf0, scores0 = run.record(np.repeat(baseline, len(leaf), 0))
+        scores0 = recorded(run, np.repeat(baseline, len(leaf), 0), layer)[1]
         reference = Reference(scores, scores0, trail, run.method)
     target = run.targets(part)
-    multipliers = run.pull(scores, leaf, target, rules=bind(scores, leaf, reference, rule, eps, run.method))
-    values = multipliers * (leaf.data - leaf0.data)
+    multipliers = run.pull(scores, end, target, rules=bind(scores, leaf, reference, rule, eps, run.method))
+    values = multipliers * (end.data - reference[end].data)
     rows = np.arange(len(values))
     rise = scores.data[rows, target] - scores0.data[rows if len(scores0) > 1 else 0, target]
     return values, values.reshape(len(values), -1).sum(1) - rise

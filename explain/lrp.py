@@ -12,7 +12,7 @@ from .rules import EPSILON
 from .scoring import Scoring
 
 
-def lrp(model, x, target=None, *, epsilon=EPSILON, composite="epsilon", gamma=0.25, ledger=False, **common):
+def lrp(model, x, target=None, *, epsilon=EPSILON, composite="epsilon", gamma=0.25, layer=None, ledger=False, **common):
     """How much of the score each pixel accounts for, when every neuron shares what it received as its inputs made it.
 
     R_i = sum_j (x_i w_ij / z_j) R_j from the score down to the pixels. Bach et al. 2015, Montavon et al. 2019.
@@ -25,6 +25,8 @@ def lrp(model, x, target=None, *, epsilon=EPSILON, composite="epsilon", gamma=0.
         Of the presets' rules of that name; epsilon 0 is LRP-0, which on a network of ReLUs and max-pools equals input x gradient.
     composite : str, Composite or sequence of Line
         Which op gets which rule; the names are those of `explain.composite.preset`.
+    layer : Module or str, optional
+        A layer (or its path) whose units are to be given relevance in place of the pixels.
     ledger : bool
         Keep the accounts of every op in ``extra["ledger"]`` (see `explain.ledger`), and with them the tape.
 
@@ -42,13 +44,13 @@ def lrp(model, x, target=None, *, epsilon=EPSILON, composite="epsilon", gamma=0.
     low, high = common.get("bounds", (0, 1)) or (0, 1)
     chosen = _composite(composite, epsilon=epsilon, gamma=gamma, low=low, high=high)
     with Scoring("lrp", model, x, target, **common) as run:
-        values, scores, books = propagate(run, chosen, lambda scores: scores, ledger)
+        values, scores, books = propagate(run, chosen, lambda scores: scores, layer, ledger)
         settings = {"composite": chosen.name, "epsilon": epsilon, "gamma": gamma}
         return run.attribution(values, delta=values.reshape(len(values), -1).sum(1) - scores, settings=settings,
                                extra={"ledger": Ledger.of(books)} if ledger else {})
 
 
-def propagate(run, composite, amount, ledger=False):
+def propagate(run, composite, amount, layer=None, ledger=False):
     """Walk the tapes of all samples of a `Scoring` with the rules of a composite.
 
     Parameters
@@ -57,28 +59,38 @@ def propagate(run, composite, amount, ledger=False):
     composite : Composite
     amount : callable
         ``amount(scores)``: what is handed out, given the targets' scores (N,).
+    layer : Module or str, optional
+        Where to stop, in place of the input.
     ledger : bool
         Keep books.
 
     Returns
     -------
-    values, scores, books : ndarray of x's shape, ndarray (N,), list of Book
+    values, scores, books : ndarray of the shape of x or the layer, ndarray (N,), list of Book
     """
-    values, found, books = np.empty_like(run.x), np.empty(len(run.x), run.x.dtype), []
+    values, found, books = [], [], []
     for part in run.batches(len(run.x)):
-        leaf, scores = run.record(run.x[part], part)
+        leaf, scores, end = recorded(run, run.x[part], layer, part)
         rules = composite.bind(scores, leaf, run.method)
         rows, target = np.arange(len(scores)), run.targets(part)
-        found[part] = scores.data[rows, target]
+        found.append(scores.data[rows, target])
         seed = np.zeros(scores.shape, scores.dtype)
-        seed[rows, target] = amount(found[part])
-        book = Book(rules, leaf, scores) if ledger else None
-        values[part] = minigrad.grad(scores, leaf, seed, rules=book or rules).data
+        seed[rows, target] = amount(found[-1])
+        book = Book(rules, end, scores) if ledger else None
+        values.append(minigrad.grad(scores, end, seed, rules=book or rules).data)
         run.backwards += len(scores)
         if ledger:
-            book.close(seed, values[part])
+            book.close(seed, values[-1])
             books.append(book)
-    return values, found, books
+    return np.concatenate(values), np.concatenate(found), books
+
+
+def recorded(run, x, layer=None, part=None):
+    """A tape of the samples x: (leaf, scores, end), where `end` is the layer's output, or the leaf if layer is None."""
+    if layer is not None:
+        return run.record_layer(x, layer, part)
+    leaf, scores = run.record(x, part)
+    return leaf, scores, leaf
 
 
 def _composite(composite, **options):
