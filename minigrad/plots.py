@@ -143,10 +143,10 @@ def picture(image, ax):
 
 
 def percent(p):
-    """Return a probability in words that fit under a picture: 97 %, 0.4 %, <0.1 %."""
-    if p < 0.001:
-        return "<0.1 %"
-    return f"{100 * p:.1f} %" if p < 0.01 or 0.99 <= p < 0.9995 else f"{100 * p:.0f} %"
+    """Return a probability in words that fit under a picture: <0.1 %, 0.4 %, 97 %, 99.8 %, >99.9 %."""
+    if p < 0.001 or p > 0.999:
+        return "<0.1 %" if p < 0.5 else ">99.9 %"
+    return f"{100 * p:.1f} %" if p < 0.0095 or p >= 0.9905 else f"{100 * p:.0f} %"
 
 
 def new_figure(width=10, height=4):

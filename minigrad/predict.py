@@ -85,6 +85,19 @@ def as_text(image):
     return "\n".join("".join(2 * shades[round(float(v) * (len(shades) - 1))] for v in row).rstrip() for row in grey)
 
 
+def as_png(image, side=280):
+    """Return an image (C, H, W) in [0, 1] as the bytes of a PNG of about `side` pixels, its pixels as squares."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    enlarge = max(1, side // max(image.shape[1:]))
+    pixels = np.rint(255 * image).astype(np.uint8).repeat(enlarge, 1).repeat(enlarge, 2)
+    content = BytesIO()
+    Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(content, "png")
+    return content.getvalue()
+
+
 def _open(path):
     from PIL import Image, ImageOps
 

@@ -41,6 +41,8 @@ def load_run(path):
         The file is damaged, or was not written by minigrad.
     """
     path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"load_run: there is no {path}; expected the folder of a run, or a .safetensors file")
     if not path.is_dir():
         return io.load(path)
     if not (path / MODEL).exists():

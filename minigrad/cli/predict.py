@@ -8,7 +8,8 @@ import numpy as np
 
 from .. import plots
 from ..data.registry import CLASSES
-from ..predict import as_text, predict, prepare
+from ..files import write_atomically
+from ..predict import as_png, as_text, predict, prepare
 from ..runs import load_run
 from .arguments import number, shape
 from .info import input_shape
@@ -43,9 +44,7 @@ def run(arguments):
             print(f"  {names[i]:{width}}  {plots.percent(p[i]):>7}  {'█' * round(30 * float(p[i]))}".rstrip())
         if arguments.save_preview:
             target = arguments.save_preview / f"{Path(path).stem}-seen.png"
-            figure = plots.new_figure(3, 3)
-            plots.picture(image[0], figure.subplots())
-            plots.save(figure, target)
+            write_atomically(target, as_png(image[0]), caller="predict")
             print(f"  saved {target}")
 
 
