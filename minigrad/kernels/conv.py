@@ -45,9 +45,11 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
     out = [conv_output_size(x.shape[2 + a], kernel_size[a], stride[a], padding[a], dilation[a]) for a in (0, 1)]
     rows, columns = (forward_axis(out[a], kernel_size[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
     y, w, each = np.empty((x.shape[0], *out, out_channels), x.dtype), filters_last(weight), out_channels // groups
+    if not x.size or not w.size:
+        y[...] = 0 if bias is None else bias
+        return y.transpose(0, 3, 1, 2)
     if w.nbytes > PACK_BYTES:
-        k = w.size // max(1, out_channels)
-        w = pack(w, np.zeros(1, np.int64), k, out_channels, 1, each, groups, each)
+        w = pack(w, np.zeros(1, np.int64), w.size // out_channels, out_channels, 1, each, groups, each)
     else:
         w = in_place(w, out_channels, each)
     _run(y, channels_last(x), w, bias, rows, columns, groups)
@@ -81,6 +83,8 @@ def conv2d_input_grad(g, weight, input_shape, stride, padding, dilation, groups)
     images, channels, *size = input_shape
     g, w = channels_last(g), filters_last(weight)  # (N, OH, OW, O), (kh, kw, C / groups, O)
     kh, kw, group_channels, out_channels = w.shape
+    if not g.size or not w.size:
+        return np.zeros((images, *size, channels), g.dtype).transpose(0, 3, 1, 2)
     each = out_channels // groups
     by_axis = (backward_axes(size[a], w.shape[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
     sets = list(product(*by_axis))
@@ -126,7 +130,7 @@ def _convolve_share(
 ):
     """One thread's share of the blocks of tiles: copy the frame of each, and run the tile over it."""
     frame, top, left, reach = frames[thread], edges[0], edges[1], edges[2]
-    images, tiles, image_size = len(x), len(x_rows), len(y) // max(1, len(x))
+    images, tiles, image_size = len(x), len(x_rows), len(y) // len(x)
     group_in, group_out, width = x.shape[3] // groups, len(bias) // groups, PANEL_BYTES // x.itemsize
     bias_rows = np.zeros(x_rows.shape[1], np.int64)
     for item in range(thread * images * blocks // len(frames), (thread + 1) * images * blocks // len(frames)):

@@ -1,26 +1,26 @@
 """The register tile: the one loop that does the arithmetic of every convolution and matrix product here.
 
-A core multiplies and adds two vectors per clock, but reads only two from its cache, so numbers must be used several times
-once they are in registers. The tile keeps ROWS x 2 vectors of results there (16 x 8 x 2 = 256 numbers with AVX-512) until
-they are finished:
+A core multiplies and adds two vectors per clock, but reads only two from its cache, so numbers must be used several
+times once they are in registers. The tile keeps ROWS x 2 vectors of results there (8 x 2 x 16 = 256 numbers with
+AVX-512) until they are finished:
 
                         w[k]     ┌───────────────┬───────────────┐   one row of weights: 2 vectors
                                  └───────────────┴───────────────┘
          x[row 0][k]  ─spread─>  ╔═══════════════╦═══════════════╗
-         x[row 1][k]  ─spread─>  ╠═══════════════╬═══════════════╣   ROWS x 2 vectors of sums, in registers,
-              ...                ╠═══════════════╬═══════════════╣   each gets  sum += spread * w  for every k
+         x[row 1][k]  ─spread─>  ╠═══════════════╬═══════════════╣   ROWS x 2 vectors of sums, in registers:
+              ...                ╠═══════════════╬═══════════════╣   sum += spread * w  for every k
          x[row 7][k]  ─spread─>  ╚═══════════════╩═══════════════╝
 
-For each k that is ROWS + 2 loads for ROWS x 2 multiply-adds, and none of the sums travels to memory. What k runs over is
-told by addresses only, so the same tile serves
+For each k that is ROWS + 2 loads for ROWS x 2 multiply-adds, and none of the sums travels to memory. What a row is and
+what k runs over is told by offsets only, so the same tile serves
 
-* a matrix product: a row of x is a row of the matrix, k its columns;
-* a convolution: a row is an output pixel, k the taps of its window and their channels (no im2col copy is ever made);
+* a matrix product: a row is a row of the matrix, k its columns;
+* a convolution: a row is an output pixel, k the taps of its window and their channels (im2col, without the copy);
 * a convolution's weight gradient: a row is one weight of the filter, k runs over the pixels of the output.
 
-`tile_numpy` says it in NumPy, and stands in where numba is switched off (NUMBA_DISABLE_JIT=1). `tile` is the same in LLVM
-instructions, because no compiler keeps a plain loop's sums in registers this way. Sources: K. Goto and R. van de Geijn,
-"Anatomy of high-performance matrix multiplication", 2008; M. Dukhan, "The indirect convolution algorithm", 2019.
+`tile_numpy` says it in NumPy, and stands in where numba is switched off (NUMBA_DISABLE_JIT=1). `tile` is the same in
+LLVM instructions, because no compiler keeps a plain loop's sums in registers this way. Sources: K. Goto and R. van de
+Geijn, "Anatomy of high-performance matrix multiplication", 2008; M. Dukhan, "The indirect convolution algorithm", 2019.
 """
 
 import llvmlite.binding as llvm
@@ -82,16 +82,19 @@ def _tile_llvm(
 ):  # what tile_numpy computes, as one call of the function that _define writes
     given = (y, y_at, y_rows, b, b_at, b_rows, x, x_at, x_rows, taps, run, step, w, w_at, w_row, cols)
     signature = types.void(*(t if isinstance(t, types.Array) else types.intp for t in given))
-    scalar = ir.FloatType() if y.dtype == types.float32 else ir.DoubleType()
+    names = "y y_at y_rows b b_at b_rows x x_at x_rows taps run step w w_at w_row cols".split()
 
     def codegen(context, at, signature, arguments):
-        value = dict(zip("y y_at y_rows b b_at b_rows x x_at x_rows taps run step w w_at w_row cols".split(), arguments))
-        kind = dict(zip(value, signature.args))
-        array = {name: context.make_array(t)(context, at, value[name]) for name, t in kind.items() if hasattr(t, "ndim")}
-        start = [at.gep(array[name].data, [value[f"{name}_at"]]) for name in "ybxw"]
-        tables = [array[name].data for name in ("y_rows", "b_rows", "x_rows", "taps")]
-        count = at.extract_value(array["taps"].shape, 0)
-        at.call(_define(at.module, scalar), [*start, *tables, count, *(value[n] for n in ("run", "step", "w_row", "cols"))])
+        value = dict(zip(names, arguments))
+        for name, kind in zip(names, signature.args):
+            if isinstance(kind, types.Array):
+                value[name] = context.make_array(kind)(context, at, value[name])
+        operands = [at.gep(value[name].data, [value[f"{name}_at"]]) for name in "ybxw"]
+        tables = [value[name].data for name in ("y_rows", "b_rows", "x_rows", "taps")]
+        count = at.extract_value(value["taps"].shape, 0)
+        settings = [value[name] for name in ("run", "step", "w_row", "cols")]
+        scalar = ir.FloatType() if y.dtype == types.float32 else ir.DoubleType()
+        at.call(_define(at.module, scalar), [*operands, *tables, count, *settings])
         return context.get_dummy_value()
 
     return signature, codegen
@@ -126,14 +129,13 @@ def _body(at, function, scalar, lanes, vectors, masked):
     """Write the loops of one tile of `vectors` vectors a row; `masked`: the last of them is cut off at `cols`."""
     y, b, x, w, y_rows, b_rows, x_rows, taps, count, run, step, w_row, cols = function.args
     index, vector = ir.IntType(64), ir.VectorType(scalar, lanes)
-    mask, vector_pointer = ir.VectorType(ir.IntType(1), lanes), vector.as_pointer()
-    zero, one, size = ir.Constant(index, 0), ir.Constant(index, 1), 4 if scalar == ir.FloatType() else 8
+    zero, one, size = ir.Constant(index, 0), ir.Constant(index, 1), VECTOR_BYTES // lanes
     align, kind = ir.Constant(ir.IntType(32), size), f"v{lanes}f{8 * size}"
     spots = [(m, v) for m in range(ROWS) for v in range(vectors)]
 
     def call(name, result, *values):
-        called = get_or_insert_function(at.module, ir.FunctionType(result, [v.type for v in values]), f"llvm.{name}.{kind}")
-        return at.call(called, values)
+        signature = ir.FunctionType(result, [value.type for value in values])
+        return at.call(get_or_insert_function(at.module, signature, f"llvm.{name}.{kind}"), values)
 
     def spread(value):
         one_lane = at.insert_element(ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, zero)
@@ -144,7 +146,7 @@ def _body(at, function, scalar, lanes, vectors, masked):
         exists = at.icmp_signed("<", ir.Constant(ir.VectorType(index, lanes), list(range(lanes))), spread(left))
 
     def vector_at(pointer, v):
-        return at.bitcast(at.gep(pointer, [ir.Constant(index, v * lanes)]), vector_pointer)
+        return at.bitcast(at.gep(pointer, [ir.Constant(index, v * lanes)]), vector.as_pointer())
 
     def load(pointer, v):
         if masked and v == vectors - 1:
@@ -186,18 +188,18 @@ def _body(at, function, scalar, lanes, vectors, masked):
 
         return inside[0], inside[1:], close
 
-    x_starts = [row(x, x_rows, m) for m in range(ROWS)]
     b_starts = [row(b, b_rows, m) for m in range(ROWS)]
     sums = [load(b_starts[m], v) for m, v in spots]
-    t, (w_now, *sums_t), end_taps = loop(zero, count, [w, *sums])
+    x_starts = [row(x, x_rows, m) for m in range(ROWS)]
+    t, (w_now, *sums), end_taps = loop(zero, count, [w, *sums])  # for t in range(len(taps))
     tap = at.load(at.gep(taps, [t]))
     x_runs = [at.gep(start, [tap]) for start in x_starts]
-    _, (w_now, along, *sums_r), end_run = loop(zero, run, [w_now, zero, *sums_t])
+    _, (w_now, along, *sums), end_run = loop(zero, run, [w_now, zero, *sums])  # for r in range(run), along = r * step
     weights = [load(w_now, v) for v in range(vectors)]
     numbers = [spread(at.load(at.gep(x_runs[m], [along]))) for m in range(ROWS)]
-    grown = [call("fmuladd", vector, numbers[m], weights[v], total) for (m, v), total in zip(spots, sums_r)]
-    w_now, _, *sums_r = end_run([at.gep(w_now, [w_row]), at.add(along, step), *grown])
-    _, *sums = end_taps([w_now, *sums_r])
+    sums = [call("fmuladd", vector, numbers[m], weights[v], total) for (m, v), total in zip(spots, sums)]
+    w_now, _, *sums = end_run([at.gep(w_now, [w_row]), at.add(along, step), *sums])
+    _, *sums = end_taps([w_now, *sums])
     y_starts = [row(y, y_rows, m) for m in range(ROWS)]
     for (m, v), total in zip(spots, sums):
         store(total, y_starts[m], v)

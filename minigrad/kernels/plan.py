@@ -1,10 +1,10 @@
 """Where a convolution reads and writes: the tables of offsets that the register tile walks (see `micro`).
 
-Every kernel of a convolution looks at images through a *frame*: the rows of one image that it needs just now, copied to
-a thread's own scratch, with zeros where the padding lies and nothing where no window looks. Inside a frame, element
-(row, column, channel) lies at ``row * pitch + column * channels + channel``, so an output pixel is an offset (the corner
-of its window), a tap of the filter is an offset added to it, and strides, dilations and groups are nothing but other
-numbers in these two tables.
+Every kernel of a convolution looks at images through a *frame*: the rows of one image that it needs just now, copied
+to a thread's own scratch, with zeros where the padding lies and nothing where no window looks. Inside a frame, element
+(row, column, channel) lies at ``row * pitch + column * channels + channel``, so an output pixel is an offset (the
+corner of its window), a tap of the filter is an offset added to it, and strides, dilations and groups are nothing but
+other numbers in these two tables.
 """
 
 from functools import lru_cache
@@ -14,11 +14,11 @@ import numpy as np
 
 from minigrad.kernels.micro import ROWS
 
-FRAME_BYTES = 256 * 1024  # scratch of one thread: a frame, and what it is multiplied by, stay in the core's own cache
+FRAME_BYTES = 256 * 1024  # a thread's frame and what it is multiplied by should stay in the core's own cache
 
 
 class Axis(NamedTuple):
-    """One axis of a sliding window: output position ``first + every * q`` of `size` reads ``q * step + tap`` for each tap."""
+    """One axis of a sliding window: output ``first + every * q``, of `size`, reads ``q * step + tap`` for each tap."""
 
     count: int
     step: int
@@ -54,16 +54,17 @@ class Plan(NamedTuple):
 
 
 def forward_axis(out, kernel, stride, padding, dilation):
-    """Windows of a convolution along one axis."""
+    """Describe the windows of a convolution along one axis."""
     return Axis(out, stride, tuple(i * dilation - padding for i in range(kernel)), 0, 1, out)
 
 
 def backward_axes(size, kernel, stride, padding, dilation):
-    """Windows of its input gradient, one set for each remainder of the input position divided by the stride.
+    """Describe the windows of its input gradient, one set for each remainder of the input position by the stride.
 
-    Input position ``i`` met tap ``k`` in window ``(i + padding - k * dilation) / stride``, if that is a whole number. All
-    positions ``i = phase + q * stride`` meet the same taps, in windows ``q + constant``: a convolution of stride 1.
-    Gives pairs of an Axis and the taps' places in the filter, in the order in which the windows lie, of the sets that met any.
+    Input position ``i`` met tap ``k`` in window ``(i + padding - k * dilation) / stride``, if that is a whole number.
+    All positions ``i = phase + q * stride`` met the same taps, in windows ``q + constant``: a convolution of stride 1.
+    Gives pairs of an Axis and the taps' places in the filter, in the order in which the windows lie; sets that met no
+    tap are left out.
     """
     for phase in range(min(stride, size)):
         met = [k for k in reversed(range(kernel)) if (phase + padding - k * dilation) % stride == 0]
@@ -81,11 +82,12 @@ def make_plan(rows, columns, channels, group_channels, out_channels):
     run = group_channels
     if channels == group_channels and (np.diff(column_taps) == 1).all():
         column_taps, run = column_taps[:1], run * len(column_taps)  # neighbouring taps of all channels are one run
-    taps = (row_taps[:, None] * pitch + column_taps * channels).ravel()
-    corner = (np.arange(rows.count)[:, None] * rows.step * pitch + np.arange(columns.count) * columns.step * channels).ravel()
-    row, column = (a.first + a.every * np.arange(a.count) for a in (rows, columns))
-    pixel = (row[:, None] * columns.size + column).ravel() * out_channels
-    return Plan(taps, run, in_tiles(corner), in_tiles(pixel), pitch)
+    taps = np.add.outer(row_taps * pitch, column_taps * channels).ravel()
+    down, across = np.arange(rows.count) * rows.step, np.arange(columns.count) * columns.step
+    corners = np.add.outer(down * pitch, across * channels)
+    row, column = (axis.first + axis.every * np.arange(axis.count) for axis in (rows, columns))
+    pixels = np.add.outer(row * columns.size, column) * out_channels
+    return Plan(taps, run, in_tiles(corners.ravel()), in_tiles(pixels.ravel()), pitch)
 
 
 def in_tiles(offsets):
@@ -95,7 +97,7 @@ def in_tiles(offsets):
 
 
 def split_images(images, parts, rows, pitch_bytes, threads):
-    """Count the blocks to cut each image's work of `parts` parts into: even work for all threads, frames that fit a cache."""
+    """Count the blocks to cut an image's `parts` into: even work for all threads, and frames that fit a cache."""
     blocks = -(-rows.span * pitch_bytes // FRAME_BYTES)
     if images % threads and images < 8 * threads:
         blocks = -(-blocks // threads) * threads
