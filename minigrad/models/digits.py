@@ -1,4 +1,6 @@
 """Two networks for 28x28 grey images: the course's CNN and its ancestor, LeNet-5."""
+import numpy as np
+
 from .. import nn
 from .registry import register
 
@@ -26,13 +28,23 @@ def mnist_cnn(batch_norm=False, dropout=0.0, rng=None):
         Probability with which the 500 hidden units are dropped in training.
     rng : np.random.Generator, optional
         For the first weights (and dropout).
+
+    Notes
+    -----
+    It starts from Xavier weights and zero biases, as Keras does, where the network was first published: on MNIST that ends
+    better than PyTorch's default start.
     """
+    rng = np.random.default_rng() if rng is None else rng
     features = []
     for channels in (1, 32):
         features += [nn.Conv2d(channels, 32, 3, padding=1, rng=rng), nn.ReLU(), nn.MaxPool2d(2)]
         features += [nn.BatchNorm2d(32)] * batch_norm
     classifier = [nn.Linear(32 * 7 * 7, 500, rng=rng), nn.ReLU(), *[nn.Dropout(dropout, rng=rng)] * (dropout > 0),
                   nn.Linear(500, 10, rng=rng)]
+    for layer in (*features, *classifier):
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.xavier_uniform(layer.weight, rng)
+            nn.init.constant(layer.bias, 0)
     return CNN(nn.Sequential(*features), nn.Sequential(*classifier))
 
 
