@@ -6,6 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from numba.core import caching
@@ -118,6 +119,6 @@ def test_the_tile_is_the_numpy_loop_that_explains_it(dtype, cols):
     assert_array_equal(y, expected)
 
 
-@_jit.kernel
+@numba.njit
 def _run_tile(y, y_at, y_rows, b, b_at, b_rows, x, x_at, x_rows, taps, run, step, w, w_at, w_row, cols):
     micro.tile(y, y_at, y_rows, b, b_at, b_rows, x, x_at, x_rows, taps, run, step, w, w_at, w_row, cols)
