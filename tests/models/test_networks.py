@@ -57,6 +57,7 @@ def test_vgg_with_batch_norm_has_the_published_count(name, count, no_numbers):
     assert sum(p.size for p in models.create(name, batch_norm=True).parameters()) == count
 
 
+@pytest.mark.compiled
 @small
 def test_logits_gradients_and_files(name, options, shape, classes, tmp_path):
     model = models.create(name, **options, rng=np.random.default_rng(0)).eval()
@@ -79,6 +80,7 @@ def test_the_seed_decides_the_weights(name, options, shape, classes):
     assert not all(np.array_equal(p.data, q.data) for p, q in zip(first, other))
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(("name", "options", "shape", "paths"), [
     ("cifar_cnn", {}, (2, 3, 32, 32), {
         "features.0": (2, 3, 32, 32), "features.7": (2, 32, 16, 16), "classifier.4": (2, 2)}),
@@ -122,6 +124,7 @@ def test_a_layer_may_be_replaced_as_for_transfer_learning():
     assert model(pixels((1, 3, 16, 16))).shape == (1, 3)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", ["cifar_cnn", "resnet20", "vit_tiny"])
 def test_a_few_steps_of_descent_lower_the_loss(name):
     shape = (8, 1, 28, 28) if name == "vit_tiny" else (8, 3, 32, 32) if name == "cifar_cnn" else (8, 3, 16, 16)
@@ -138,6 +141,7 @@ def test_a_few_steps_of_descent_lower_the_loss(name):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(("name", "options"), [("vgg16", {"hidden": 8}), ("squeezenet1_0", {})])
 def test_deep_networks_start_with_a_signal_that_neither_fades_nor_grows(name, options):
     model = models.create(name, num_classes=5, **options, rng=np.random.default_rng(0)).eval()

@@ -24,6 +24,7 @@ def elsewhere(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
+@pytest.mark.compiled
 @needs_weights
 @pytest.mark.skipif(not (DATA / "imagenet-samples").is_dir(), reason="no imagenet-samples in $MINIGRAD_DATA")
 def test_15_of_20_photographs_are_recognised_and_19_are_among_the_first_five():
@@ -35,6 +36,7 @@ def test_15_of_20_photographs_are_recognised_and_19_are_among_the_first_five():
     assert (ranked[:, :5] == photos.labels[:, None]).any(1).sum() == 19
 
 
+@pytest.mark.compiled
 @needs_weights
 def test_it_is_found_in_root_and_survives_a_file_of_its_own(elsewhere, tmp_path):
     x = np.random.default_rng(0).random((1, 3, 64, 64)).astype(np.float32)

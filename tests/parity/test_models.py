@@ -14,7 +14,7 @@ SMALL = [
     ("squeezenet1_0", {"num_classes": 7, "classifier_padding": 1}, lambda: zoo.SqueezeNet("1_0", 7, 1),
      (1, 3, 40, 40)),
     ("squeezenet1_1", {"num_classes": 7}, lambda: zoo.SqueezeNet("1_1", 7), (2, 3, 40, 35)),
-    ("vgg11", {"num_classes": 7, "hidden": 16}, lambda: zoo.Vgg("vgg11", 7, hidden=16), (2, 3, 32, 48)),
+    ("vgg11", {"num_classes": 7, "hidden": 16}, lambda: zoo.Vgg("vgg11", 7, hidden=16), (2, 3, 32, 33)),
     ("vgg13", {"num_classes": 7, "hidden": 16, "batch_norm": True}, lambda: zoo.Vgg("vgg13", 7, True, 16),
      (2, 3, 32, 32)),
     ("resnet18", {"num_classes": 7}, lambda: zoo.ResNet(False, 7), (2, 3, 33, 40)),
@@ -31,6 +31,7 @@ LARGE = [
     ("resnet18", {}, lambda: zoo.ResNet(False, 1000)),
     ("vit_b_16", {}, lambda: zoo.ViT()),
 ]  # fmt: skip
+pytestmark = pytest.mark.compiled
 small = pytest.mark.parametrize(("name", "options", "build", "shape"), SMALL,
                                 ids=[f"{case[0]}-{i}" for i, case in enumerate(SMALL)])  # fmt: skip
 
