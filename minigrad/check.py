@@ -1,13 +1,16 @@
 """Is a derivative right? Ask finite differences, along random directions.
 
-For f with output y, a random cotangent u and a random direction v, the number <u, J v> can be had in two ways: from the tape
-as <J^T u, v>, and from f alone as the slope of t -> <u, f(x + t v)> at 0. One direction tests all inputs at once. The slope is
-taken with central differences at two step sizes and Richardson's extrapolation, whose error falls with the fourth power of the
-step, so that float64 leaves ten digits or so.
+For f with output y, a random cotangent u and a random direction v, the number <u, J v> can be had in two ways: from the
+tape as <J^T u, v>, and from f alone as the slope of t -> <u, f(x + t v)> at 0. One direction tests all inputs at once. The
+slope is taken with central differences at two step sizes and Richardson's extrapolation, whose error falls with the fourth
+power of the step, so that float64 leaves ten digits or so.
 
-At a kink (ReLU at 0, two pixels tied in a max-pool) no two-sided slope exists: the two step sizes then disagree, and the
-check says so instead of calling a right derivative wrong.
+At a kink (ReLU at 0, two pixels tied in a max-pool) no two-sided slope exists. Beside one, the two step sizes disagree;
+on one, the slopes to the left and to the right stay apart however small the step. The check then says so instead of
+calling a right derivative wrong.
 """
+from itertools import pairwise
+
 import numpy as np
 
 from .autodiff import grad
@@ -82,23 +85,30 @@ def _pull(ys, leaves, us, create_graph=False):
 
 
 def _slope(f, xs, us, vs):
-    """The slope along v by extrapolation, how far the two step sizes are apart, and the size of the terms."""
+    """The slope along v by extrapolation, by how much there is none, and the size of the terms."""
     def along(t):
         ys = f(*(Tensor(x + t * v, requires_grad=True) for x, v in zip(xs, vs, strict=True)))
         return np.array([(y.data * u).sum() for y, u in zip(ys, us, strict=True)])
 
-    coarse, fine, finer = ((along(h) - along(-h)) / (2 * h) for h in (STEP, STEP / 2, STEP / 4))
-    first, second = (4 * fine - coarse) / 3, (4 * finer - fine) / 3
-    return second.sum(), abs(second - first).sum(), abs(second).sum()
+    here, slopes, bends = along(0), [], []
+    for h in (STEP, STEP / 2, STEP / 4):
+        ahead, behind = along(h), along(-h)
+        slopes.append((ahead - behind) / (2 * h))
+        bends.append((ahead - 2 * here + behind) / h)  # slope to the right less slope to the left
+    first, second = ((4 * fine - coarse) / 3 for coarse, fine in pairwise(slopes))
+    early, late = (2 * fine - coarse for coarse, fine in pairwise(bends))
+    jump = (8 * late - early) / 7  # what is left of the bend where the step goes to 0
+    return second.sum(), (abs(second - first) + abs(jump)).sum(), abs(second).sum()
 
 
 def _compare(analytic, numeric, spread, size, rtol, level):
     scale = max(abs(analytic), size, 1e-3)
     if not np.isfinite(analytic) or not np.isfinite(numeric):
-        raise AssertionError(f"check_grads: order {level}: the tape says {analytic}, finite differences {numeric}; both must be finite")
+        raise AssertionError(f"check_grads: order {level}: the tape says {analytic}, finite differences {numeric}; "
+                             "both must be finite")
     if spread > rtol * scale:
-        raise KinkError(f"check_grads: order {level}: finite differences do not settle (they move by {spread:.1e} of {scale:.1e} between "
-                        "steps): a kink, a tie or a pole is near; move the point away from it")
+        raise KinkError(f"check_grads: order {level}: finite differences do not settle (they move by {spread:.1e} of "
+                        f"{scale:.1e}): a kink, a tie or a pole is near; move the point away from it")
     if abs(analytic - numeric) > rtol * scale:
         raise AssertionError(f"check_grads: order {level}: the tape says {analytic:.12g}, finite differences {numeric:.12g} "
                              f"(relative error {abs(analytic - numeric) / scale:.1e}, allowed {rtol:.0e})")
