@@ -15,6 +15,7 @@ from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.micro import PANEL_BYTES
 from minigrad.kernels.weights import read_only
 
+SERIAL = 1 << 14  # numbers; fewer are copied before the other threads have woken up
 STRETCH = 32  # rows that are turned at a time: they and their panel fit into the first-level cache
 
 
@@ -55,7 +56,11 @@ def pack(memory, taps, run, row, column, group, groups, columns):
     width = PANEL_BYTES // memory.itemsize
     panels, rows = -(-columns // width), len(taps) * run
     packed = np.empty((groups * panels, rows, width), memory.dtype)
-    _pack(packed, read_only(memory.reshape(-1)), taps, run, row, column, group, panels, columns, threads())
+    operands = packed, read_only(memory.reshape(-1)), taps, run, row, column, group, panels, columns
+    if packed.size < SERIAL:
+        _pack_share(0, *operands, 1)
+    else:
+        _pack(*operands, threads())
     return Panels(read_only(packed.reshape(-1)), panels * rows * width, rows * width, width)
 
 
