@@ -187,6 +187,8 @@ def _places(trail):
 def _advice(t):
     if isinstance(t.op, (ops.Softmax, ops.LogSoftmax)):
         return ". Explain the logit (score='logit', and a model without its last softmax): a softmax creates and destroys relevance"
+    if isinstance(t.op, ops.Moments):
+        return ". Batch norm by the statistics of its own batch mixes the samples: give it running statistics"
     if issubclass(Product, kinds(t, (0, 1))[0]) and len(t.inputs) > 1:
         return ". Both operands of this product depend on the input"
     return ""

@@ -57,8 +57,8 @@ def folds(trail):
             bias = moved if bias is None else moved + bias
         if after:
             y = after[-1]
-            scale, shift = (v[0] for v in _affine(after, t, trail))  # (O,), or (O, 1, 1) repeated over the image
-            scale, shift = (v[(slice(None), *[slice(1)] * (t.ndim - 2))] for v in (scale, shift))
+            one = (0, slice(None), *[slice(1)] * (t.ndim - 2))  # (O,), or (O, 1, 1): an image's places are all alike
+            scale, shift = (v.reshape(1, *t.shape[1:])[one] for v in _affine(after, t, trail))
             weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
             bias = shift if bias is None else bias * scale + shift
         if before or after:

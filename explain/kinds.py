@@ -32,10 +32,6 @@ class Product:
     """Kind: linear in each of several operands that all depend on the input, as in attention or a gate."""
 
 
-class Statistics:
-    """Kind: batch norm by the moments of the batch it is given."""
-
-
 class Trail(NamedTuple):
     """The part of a tape between an input and a result.
 
@@ -89,7 +85,7 @@ def kinds(t, places):
         return (op,) if op in WEIGHTED and places == (0,) else (op, Mixing) if op not in WEIGHTED else (Mixing,)
     if op in (ops.Add, ops.Sub) and len(places) == 1 or op in (ops.Div, ops.BatchNorm) and places == (0,) or op is ops.Neg:
         return op, Scaling
-    return (Statistics,) if op is ops.BatchNorm else (op,)
+    return (op,)
 
 
 def is_affine(t, places):

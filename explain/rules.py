@@ -54,9 +54,9 @@ def smooth_relu(beta=10.0):
     return named(f"smooth_relu({beta:g})", rule)
 
 
-def pass_through(op, r, y, x, *constants):
-    """One input, element by element: it gets everything."""
-    return lambda: r, *(None for _ in constants)
+def pass_through(op, r, y, *xs):
+    """Element by element from one input, the others being constants: it gets everything."""
+    return tuple(lambda: r for _ in xs)
 
 
 def route(op, r, y, *xs):
