@@ -3,7 +3,7 @@
 `conv.conv2d_input_grad` gathers: every input pixel looks up the windows it met. Its register tile is as wide as the
 input has channels, and so nearly empty for the first layer of a network, with 1 or 3. Here each output pixel is
 multiplied by *all* weights at once, which fills the tile with kh * kw * C columns, and the products are added where
-they belong. For the digits of MNIST that is five times faster.
+they belong. For the images of MNIST that is more than twice as fast.
 """
 
 import numba
@@ -91,23 +91,25 @@ def _scatter_share(thread, dx, g, w, w_panel, w_row, zeros, products, bands, chu
                     )  # fmt: skip
             for r in range(begin, end):
                 line = own[(r - begin) * out_columns * columns : (r - begin + 1) * out_columns * columns]
-                _add_row(dx[image], line.reshape(out_columns, columns), r, top, bottom, window)
+                _add_row(dx[image], line, columns, r, top, bottom, window)
 
 
 @kernel
-def _add_row(dx, products, r, top, bottom, window):
-    """Add the products (OW, kh * kw * C) of output row r to an image dx (H, W, C), between rows top and bottom."""
+def _add_row(dx, products, columns, r, top, bottom, window):
+    """Add the products (OW, columns) of output row r to an image dx (H, W, C), between rows top and bottom."""
     kh, kw, row_step, column_step = window[0], window[1], window[2], window[3]
     row_padding, column_padding, row_dilation, column_dilation = window[4], window[5], window[6], window[7]
-    channels = dx.shape[2]
+    _, width, channels = dx.shape
     for i in range(kh):
         h = r * row_step + i * row_dilation - row_padding
         if top <= h < bottom:
-            line = dx[h]
-            for s in range(len(products)):
-                share = products[s, i * kw * channels : (i + 1) * kw * channels]
-                for j in range(kw):
-                    w = s * column_step + j * column_dilation - column_padding
-                    if 0 <= w < len(line):
-                        for c in range(channels):
-                            line[w, c] += share[j * channels + c]
+            line = dx[h].reshape(-1)
+            for j in range(kw):
+                shift = j * column_dilation - column_padding
+                first = max(0, -(shift // column_step))  # the windows whose tap j lies inside the image
+                count = min(len(products) // columns, (width - 1 - shift) // column_step + 1) - first
+                for c in range(channels):
+                    source = products[first * columns + (i * kw + j) * channels + c :: columns]
+                    target = line[(first * column_step + shift) * channels + c :: column_step * channels]
+                    for s in range(count):
+                        target[s] += source[s]
