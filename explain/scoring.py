@@ -47,6 +47,7 @@ class Scoring:
         if batch_size is not None and (not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
             raise ValueError(f"{method}: batch_size is {batch_size!r}, expected an integer of at least 1")
         self.score, self.wanted = score, target
+        self.asked_batch_size = batch_size
         self.batch_size = batch_size or int(np.clip(FEATURES_AT_ONCE // max(1, self.x[:1].size), 1, 256))
         self.forwards = self.backwards = 0
         self._logits, self._known = None, np.zeros(len(self.x), bool)
@@ -74,6 +75,11 @@ class Scoring:
     def target(self):
         """The class explained, per sample: an int64 array (N,)."""
         return self._checked_target(self.logits, self.wanted)
+
+    @property
+    def clean(self):
+        """The target's score (N,) of the original samples; the model need not run again for it."""
+        return SCORES[self.score](minigrad.Tensor(self.logits)).data[np.arange(len(self.x)), self.target]
 
     def batches(self, count):
         """Slices that cut `count` samples into batches."""

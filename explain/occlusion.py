@@ -1,0 +1,244 @@
+"""Occlusion: hide a patch, and see what the score loses. Zeiler and Fergus 2014.
+
+The patch slides over the picture; a value gets the mean loss over the patches that hid it. Where the model is a network of
+convolutions and the like, only what a patch can reach is computed again (`explain.reach`); where it is not, the whole
+picture goes through the model for every patch. Both give the same numbers.
+"""
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from .game import playing, steps
+from .reach import Crop, Reach, Unreachable, boxes
+from .scoring import as_baseline
+
+CHUNK = 2**25  # values of the largest activation, of all samples in a chunk, if no batch_size is given: bounds memory
+ROWS = 2048    # and never more samples than this
+
+
+def occlusion(model, x, target=None, *, sliding_window_shapes, strides=None, baselines=0, perturbations_per_eval=None, fast=None,
+              progress=False, **common):
+    """The score that is lost when a window of the input is hidden, averaged over the windows that hide a value.
+
+    attribution_i = mean over windows W that hold i of F(x) - F(x with W replaced by the baseline)
+
+    Parameters
+    ----------
+    model, x, target, **common
+        As in `explain.scoring.Scoring`. x may have any number of axes.
+    sliding_window_shapes : int, pair, or tuple with a length for every axis of a sample
+        The window; for images (N, C, H, W) also the side of a square, or (height, width), over all channels.
+    strides : likewise, optional
+        Steps between windows, 1 if left out. The last window of an axis may hang over the edge, where it is cut off.
+    baselines : number, or array of x's shape or with one row
+        What hidden values become.
+    perturbations_per_eval : int, optional
+        Captum's way to set the batch size: in copies of all samples.
+    fast : bool, optional
+        True computes only what a window reaches, False everything; None (the default) chooses. Then
+        ``extra["recomputed"]`` says which, and why.
+    progress : bool
+        Show a bar.
+
+    Returns
+    -------
+    Attribution
+        Not complete. ``extra["losses"]`` (N, *positions) is the score lost for each window.
+
+    Raises
+    ------
+    ValueError
+        If the window is larger than x, a stride larger than the window (some values would never be hidden), the baseline has
+        another shape, or ``fast=True`` with a model whose tape does not allow it.
+    """
+    with playing("occlusion", model, x, target, perturbations_per_eval, common) as run:
+        windows = Windows.over(run, sliding_window_shapes, strides)
+        baseline = as_baseline(run.method, baselines, run.x)
+        outputs, recomputed = _occluded(run, windows, baseline, fast, progress)
+        hidden = outputs[:, np.arange(len(run.x)), run.target].astype(np.float64)  # (windows, N)
+        losses = run.clean.astype(np.float64) - hidden
+        values = windows.mean(losses, run.x)
+        settings = {"sliding_window_shapes": windows.shape, "strides": windows.strides}
+        return run.attribution(values, baseline=baseline, settings=settings, extra={
+            "losses": losses.T.reshape(len(run.x), *windows.counts), "recomputed": recomputed})
+
+
+@dataclass(eq=False)
+class OcclusionMap:
+    """What the model makes of a picture for each place of a patch.
+
+    Attributes
+    ----------
+    probability : ndarray (N, rows, columns)
+        Of the target, with the patch there.
+    predicted : ndarray of int64 (N, rows, columns)
+        The class that wins with the patch there.
+    target : ndarray (N,)
+    clean : ndarray (N,)
+        The target's probability without a patch.
+    tops, lefts : ndarray (rows,), (columns,)
+        Where the patch's upper left corner is, in pixels.
+    extra : dict
+        ``recomputed`` as in `occlusion`.
+    """
+
+    probability: np.ndarray
+    predicted: np.ndarray
+    target: np.ndarray
+    clean: np.ndarray
+    tops: np.ndarray
+    lefts: np.ndarray
+    extra: dict
+
+
+def occlusion_map(model, x, target=None, *, sliding_window_shapes=10, strides=2, baselines=0, perturbations_per_eval=None, fast=None,
+                  progress=False, **common):
+    """The target's probability and the predicted class for each place of a patch, by default black, 10x10, moved by 2.
+
+    Parameters
+    ----------
+    model, x, target, **common
+        As in `explain.scoring.Scoring`; x (N, C, H, W). As target give the true classes.
+    sliding_window_shapes, strides, baselines, perturbations_per_eval, fast, progress
+        As in `occlusion`; the patch covers all channels.
+
+    Returns
+    -------
+    OcclusionMap
+    """
+    with playing("occlusion_map", model, x, target, perturbations_per_eval, {**common, "score": "logit"}) as run:
+        if run.x.ndim != 4:
+            raise ValueError(f"occlusion_map: x has shape {run.x.shape}, expected images (N, C, H, W); for others use occlusion")
+        windows = Windows.over(run, sliding_window_shapes, strides)
+        if windows.counts[0] > 1:
+            raise ValueError(f"occlusion_map: the patch {windows.shape} covers a part of the {run.x.shape[1]} channels, expected all")
+        logits, recomputed = _occluded(run, windows, as_baseline(run.method, baselines, run.x), fast, progress)
+        samples = np.arange(len(run.x))
+        places = (len(run.x), *windows.counts[1:])
+        tops, lefts = (np.arange(n) * s for n, s in zip(windows.counts[1:], windows.strides[1:], strict=True))
+        return OcclusionMap(_softmax(logits)[:, samples, run.target].T.reshape(places), logits.argmax(2).T.reshape(places),
+                            run.target, _softmax(run.logits)[samples, run.target], tops, lefts, {"recomputed": recomputed})
+
+
+@dataclass(eq=False)
+class Windows:
+    """The places of a window that slides over samples of some shape, in row-major order.
+
+    Along an axis of length n window k starts at k s; there are ceil((n - w) / s) + 1, and the last is cut off at the edge.
+    """
+
+    shape: tuple
+    strides: tuple
+    counts: tuple
+    places: list  # of a tuple of slices each
+
+    @classmethod
+    def over(cls, run, shape, strides):
+        """The windows for the samples of `run`, from the options of `occlusion`."""
+        lengths, method = run.x.shape[1:], run.method
+        shape = _per_axis(method, "sliding_window_shapes", shape, lengths, lengths[0])
+        strides = _per_axis(method, "strides", 1 if strides is None else strides, lengths, shape[0])
+        if any(w > n for w, n in zip(shape, lengths, strict=True)):
+            raise ValueError(f"{method}: the window {shape} is larger than a sample {lengths}; make sliding_window_shapes smaller")
+        if any(s > w and w < n for s, w, n in zip(strides, shape, lengths, strict=True)):
+            raise ValueError(f"{method}: strides {strides} go beyond the window {shape}: some values would never be hidden; make them smaller")
+        counts = tuple(-(-(n - w) // s) + 1 for n, w, s in zip(lengths, shape, strides, strict=True))
+        axes = ([slice(k * s, min(k * s + w, n)) for k in range(count)]
+                for n, w, s, count in zip(lengths, shape, strides, counts, strict=True))
+        return cls(shape, strides, counts, list(product(*axes)))
+
+    def mean(self, losses, x):
+        """For every value the mean of `losses` (windows, N) over the windows that hold it, as x's shape and dtype."""
+        total, covering = np.zeros(x.shape), np.zeros(x.shape[1:])
+        for place, loss in zip(self.places, losses, strict=True):
+            total[:, *place] += loss.reshape(-1, *[1] * (x.ndim - 1))
+            covering[place] += 1
+        return (total / covering).astype(x.dtype)
+
+
+def _per_axis(method, name, value, lengths, all_channels):
+    """One positive integer for each axis of a sample."""
+    given = (value,) * min(len(lengths), 2) if np.ndim(value) == 0 else tuple(value)
+    if len(lengths) == 3 and len(given) == 2:
+        given = (all_channels, *given)
+    if len(given) != len(lengths) or not all(isinstance(n, (int, np.integer)) and n > 0 for n in given):
+        raise ValueError(f"{method}: {name} is {value!r}, expected a positive integer for each axis of a sample {lengths}"
+                         + (", or (height, width), or the side of a square" if len(lengths) == 3 else ""))
+    return tuple(int(n) for n in given)
+
+
+def _occluded(run, windows, baseline, fast, progress):
+    """All classes' scores (windows, N, K) with each window hidden, and a sentence on how they were computed."""
+    if fast is False:
+        return _naively(run, windows, baseline, progress), "everything: fast=False"
+    try:
+        return reached(run, Patches.of(windows), baseline, progress), "what a window can reach"
+    except Unreachable as reason:
+        if fast:
+            raise ValueError(f"{run.method}: fast=True, but {reason}; leave fast out to compute everything") from None
+        return _naively(run, windows, baseline, progress), f"everything: {reason}"
+
+
+def _naively(run, windows, baseline, progress):
+    found, count = [], len(run.x)
+    for part in steps(run.batches(len(windows.places) * count), progress, run.method):
+        which, samples = np.divmod(np.arange(part.start, part.stop), count)
+        inputs = run.x[samples]
+        for row, i, k in zip(inputs, samples, which, strict=True):
+            row[windows.places[k]] = baseline[i][windows.places[k]]
+        found.append(run.outputs(inputs))
+    return np.concatenate(found).reshape(len(windows.places), count, -1)
+
+
+@dataclass(eq=False)
+class Patches:
+    """Sets of values to hide, each inside a box of one size: where the boxes are, and what is hidden in them.
+
+    tops, lefts : (W,); hidden : bool (1 or W, C or 1, h, w)
+    """
+
+    tops: np.ndarray
+    lefts: np.ndarray
+    hidden: np.ndarray
+
+    @classmethod
+    def of(cls, windows):
+        """The windows of an occlusion; those that hang over the edge are moved inside and hide a part of their box."""
+        if len(windows.shape) != 3:
+            raise Unreachable("the samples are no images (C, H, W)")
+        size, (channels, *ends) = windows.shape[1:], [s.stop for s in windows.places[-1]]
+        tops, lefts = (np.array([min(place[axis].start, end - n) for place in windows.places])
+                       for axis, end, n in zip((1, 2), ends, size, strict=True))
+        hidden = np.zeros((len(tops), channels, *size), bool)
+        for box, (c, rows, columns), top, left in zip(hidden, windows.places, tops, lefts, strict=True):
+            box[c, rows.start - top:rows.stop - top, columns.start - left:columns.stop - left] = True
+        return cls(tops, lefts, hidden)
+
+
+def reached(run, patches, baseline, progress):
+    """All classes' scores (W, N, K) with each of the Patches hidden, by computing what it can reach. Raises Unreachable."""
+    found = None
+    for part in run.batches(len(run.x)):
+        leaf, scores = run.record(run.x[part], part)
+        reach, count = Reach(leaf, scores), len(leaf.data)
+        rows = run.asked_batch_size or min(ROWS, CHUNK // max(t.size // count for t in reach.steps))
+        for chunk in steps(_slices(len(patches.tops), max(1, rows // count)), progress, run.method):
+            places = patches.tops[chunk], patches.lefts[chunk], patches.hidden.shape[2:]
+            hidden = patches.hidden[chunk][:, None].transpose(0, 1, 3, 4, 2)  # (W, 1, h, w, C)
+            values = np.where(hidden, boxes(baseline[part], *places), boxes(leaf.data, *places))
+            y = reach.run(values.reshape(-1, *values.shape[2:]).transpose(0, 3, 1, 2), *places[:2])
+            if found is None:
+                found = np.empty((len(patches.tops), len(run.x), y.shape[2]), y.dtype)
+            found[chunk, part] = y
+            run.forwards += y.shape[0] * count
+    return found
+
+
+def _slices(count, size):
+    return [slice(i, min(i + size, count)) for i in range(0, count, size)]
+
+
+def _softmax(logits):
+    e = np.exp(logits - logits.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
