@@ -5,9 +5,10 @@
     y = (x ** 2).sum()
     minigrad.grad(y, x)         # tensor([2., 4.])
 
-Read the source in this order: `tensor`, `autodiff`, `ops`, `functional`, `nn`, `optim`, `train`, and `kernels` for the loops.
+Read the source in this order: `tensor`, `autodiff`, `ops`, `functional`, `nn`, `optim`, `train`, and `kernels` for the
+loops.
 """
-from . import data, functional, io, models, nn, ops, optim
+from . import data, functional, io, models, nn, ops, optim, train
 from .autodiff import backward, grad, replay, tape
 from .check import check_grads
 from .derivatives import hessian, hvp, jacobian, jvp, vjp
@@ -18,8 +19,8 @@ from .tensor import Op, Tensor, no_grad, tensor
 
 __version__ = "0.1.0"
 __all__ = [
-    "Op", "Tensor", "backward", "cat", "check_grads", "data", "draw", "einsum", "functional", "gather", "grad", "hessian",
-    "hvp", "io", "jacobian", "jvp", "load", "load_state", "logsumexp", "maximum", "minimum", "models", "nn", "no_grad",
-    "ops", "optim", "replay", "save", "stack", "tape", "tensor", "vjp", "where",
+    "Op", "Tensor", "backward", "cat", "check_grads", "data", "draw", "einsum", "functional", "gather", "grad",
+    "hessian", "hvp", "io", "jacobian", "jvp", "load", "load_state", "logsumexp", "maximum", "minimum", "models", "nn",
+    "no_grad", "ops", "optim", "replay", "save", "stack", "tape", "tensor", "train", "vjp", "where",
 ]
 Tensor.backward = backward
