@@ -20,6 +20,7 @@ from .fold import folds
 from .kinds import ACTIVATIONS, EXTREMES, ROUTING, SUMS, WEIGHTED, Mixing, Product, Scaling, Trail, kinds
 
 PLACES = (None, "first", "last")
+RULES = ("epsilon", "gamma", "alpha_beta", "zplus", "box", "w_square", "flat", "pass_through", "route", "gradient")
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,17 @@ class Composite:
     name : str
     fold : bool
         Fold batch norm and other scalings into the layers with weights beside them.
+    known : tuple of str
+        The rules that a message about a missing line offers.
     """
 
     lines: tuple
     name: str
     fold: bool
+    known: tuple
 
-    def __init__(self, *lines, name="custom", fold=True):
-        for attribute, value in (("lines", lines), ("name", name), ("fold", fold)):
+    def __init__(self, *lines, name="custom", fold=True, known=RULES):
+        for attribute, value in (("lines", lines), ("name", name), ("fold", fold), ("known", known)):
             object.__setattr__(self, attribute, value)
 
     def bind(self, y, x, method="composite"):
@@ -101,7 +105,7 @@ class Composite:
                 return line.rule
         what = "" if found[0] is type(t.op) else f" (here a {found[0].__name__.lower()}: {found[0].__doc__.removeprefix('Kind: ')[:-1]})"
         raise ValueError(f"{method}: composite {self.name!r} has no rule for {named_place(t)}{what}; "
-                         f"add a Line({found[0].__name__}, rule, path={t.scope!r}). Rules that exist: {', '.join(RULES)}"
+                         f"add a Line({found[0].__name__}, rule, path={t.scope!r}). Rules that exist: {', '.join(self.known)}"
                          + _advice(t))
 
 
@@ -114,9 +118,6 @@ class Binding:
 
     def __call__(self, t):
         return self.chosen.get(t)
-
-
-RULES = ("epsilon", "gamma", "alpha_beta", "zplus", "box", "w_square", "flat", "pass_through", "route", "gradient")
 
 
 def rest(scaling=rules.pass_through):

@@ -18,6 +18,7 @@ from .rules import gradient, pass_through
 from .scoring import Scoring, as_baseline
 
 RULES = ("rescale", "reveal_cancel", "genomics")
+KNOWN = ("gradient", "rescale", "winners", "middle", "in_turn", "softmax", "layer_norm", "reveal_cancel")
 
 
 def deep_lift(model, x, target=None, *, baselines=0.0, rule="rescale", eps=differences.EPSILON, layer=None, **common):
@@ -133,8 +134,10 @@ class Reference:
         return other if other.shape == t.shape else other.expand(*t.shape)
 
     def fits(self):
-        """Whether every tensor broadcasts to its partner: then a reference of one row serves all samples."""
-        return all(t.ndim == other.ndim and all(m in (1, n) for n, m in zip(t.shape, other.shape)) for t, other in self.pairs.items())
+        """Whether every tensor broadcasts to its partner and is read at the same index: then the two can be compared."""
+        shapes = all(t.ndim == other.ndim and all(m in (1, n) for n, m in zip(t.shape, other.shape))
+                     for t, other in self.pairs.items())
+        return shapes and all(_same_index(t.op.index, other.op.index) for t, other in self.pairs.items() if isinstance(t.op, ops.GetItem))
 
 
 def composite(reference, rule="rescale", eps=differences.EPSILON):
@@ -143,7 +146,7 @@ def composite(reference, rule="rescale", eps=differences.EPSILON):
     return Composite(Line(affine, gradient), Line(ELEMENTWISE, differences.rescale(reference, eps)), Line(EXTREMES, differences.winners(reference, eps)),
                      Line(Product, differences.middle(reference)), Line(PAIRWISE, differences.in_turn(reference, eps)),
                      Line((ops.Softmax, ops.LogSoftmax), differences.softmax(reference, eps)), Line(ops.LayerNorm, differences.layer_norm(reference, eps)),
-                     name=rule, fold=False)
+                     name=rule, fold=False, known=KNOWN)
 
 
 def bind(y, x, reference, rule, eps, method="deep_lift"):
@@ -169,6 +172,9 @@ def _contributions(run, tape, part, baseline, layer, rule, eps):
     if not reference.fits():  # a program that moves samples to other axes: give it as many
         scores0 = recorded(run, np.repeat(baseline, len(leaf), 0), layer)[1]
         reference = Reference(scores, scores0, trail, run.method)
+    if not reference.fits():
+        raise ValueError(f"{run.method}: the model made tensors of other shapes for x than for the baseline, or indexed them elsewhere: "
+                         "expected the same program for both; its forward must not depend on the values of its input")
     target = run.targets(part)
     multipliers = run.pull(scores, end, target, rules=bind(scores, leaf, reference, rule, eps, run.method))
     values = multipliers * (end.data - reference[end].data)
@@ -186,3 +192,8 @@ def _check(method, rule, eps):
 
 def _same(a, b):
     return a is b or a.data.dtype == b.data.dtype and np.array_equal(*np.broadcast_arrays(a.data, b.data))
+
+
+def _same_index(a, b):
+    a, b = (i if isinstance(i, tuple) else (i,) for i in (a, b))
+    return len(a) == len(b) and all(np.array_equal(i, j) if isinstance(i, np.ndarray) else i == j for i, j in zip(a, b))
