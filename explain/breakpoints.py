@@ -6,6 +6,8 @@ everything is linear up to the next op that bends; look there, and so on through
 whole network is linear and its gradient constant, so an integral over the interval is one evaluation in its middle.
 Compare Sotoudeh and Thakur, "Computing Linear Restrictions of Neural Networks", NeurIPS 2019.
 """
+from collections import Counter
+
 import numpy as np
 
 from minigrad import ops, tape
@@ -64,11 +66,11 @@ def _examine(function, forward, path, intervals):
     leaf, y = forward(rows, path.points(rows, ends[:, 1]))
     whole = np.ones(len(intervals), bool)
     cuts = []
-    for t, bends in _bending(function, leaf, y):
+    for op, inputs, bends in _bending(function, leaf, y):
         left = np.flatnonzero(whole)
         if not len(left):
             break
-        for gap_low, gap_high in bends(t.op, *[(x.data[low[left]], x.data[high[left]]) for x in t.inputs]):
+        for gap_low, gap_high in bends(op, *[(x.data[low[left]], x.data[high[left]]) for x in inputs]):
             which, place_in = _crossings(gap_low.reshape(len(left), -1), gap_high.reshape(len(left), -1))
             _, start, stop = intervals[left[which]].T
             at = start + place_in * (stop - start)
@@ -103,19 +105,28 @@ def _parts(intervals, cuts):
 
 
 def _bending(function, leaf, y):
-    """(t, where it bends) for the tensors between leaf and y whose op has kinks; raises where an op is curved."""
-    moving, found = {leaf}, []
+    """(op, its inputs, where it bends) for the ops with kinks between leaf and y; raises where an op is curved.
+
+    Of a ReLU that only a max-pool reads, most units never win: the two are looked at as one.
+    """
+    moving, found, readers = {leaf}, {}, Counter()
     for t in tape(y):
         live = [x in moving for x in t.inputs]
+        readers.update(t.inputs)
         if any(live):
             moving.add(t)
             bends = _BENDS.get(type(t.op))
             if bends:
-                found.append((t, bends))
+                found[t] = t.op, t.inputs, bends
             elif not _is_linear(t.op, live):
                 raise ValueError(f"{function}: {place(t)} is not piecewise linear in the input, so method='exact' cannot "
                                  "integrate it; use method='gausslegendre' (and score='logit', which adds no softmax)")
-    return found
+    for t in [t for t in found if isinstance(t.op, ops.MaxPool2d)]:
+        x = t.inputs[0]
+        if isinstance(x.op, ops.ReLU) and readers[x] == 1:
+            del found[x]
+            found[t] = t.op, x.inputs, _at_change_of_rectified_winner
+    return found.values()
 
 
 def _is_linear(op, live):
@@ -143,6 +154,14 @@ def _at_change_of_winner(winners):
         return [(read_low(low) - read_high(low), read_low(high) - read_high(high))]
 
     return bends
+
+
+def _at_change_of_rectified_winner(op, x):
+    """For the windows of relu(x): a maximum of lines is convex, so what is negative at both ends is zero between them."""
+    [(lead_low, lead_high)] = _at_change_of_winner(_of_windows)(op, x)
+    best = [op.forward(v) for v in x]
+    on = (best[0] > 0) | (best[1] > 0)
+    return [(lead_low * on, lead_high * on), best]
 
 
 def _of_windows(op, x):
