@@ -6,9 +6,9 @@ Products therefore run on the same register tile, in the same threads, as everyt
 large layer of `mnist_cnn` (batch 64, 1568 -> 500, float32, two cores of an AMD Zen 5):
 
                               forward   input gradient   weight gradient
-    this file                    0.26             0.23              0.31
+    this file                    0.28             0.23              0.31
     np.matmul, two threads       0.46             0.44              0.43    on its own
-    np.matmul, two threads       0.50 to 4.0                                right after a convolution
+    np.matmul, two threads       0.61             3.96              0.48    right after a convolution
     np.matmul, one thread        0.88             0.87              0.82
 
 The weight stays (out, in)-contiguous, as it is saved. Kept the other way round, the forward product is faster by what
