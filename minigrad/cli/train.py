@@ -14,6 +14,7 @@ from .. import data, io, models, optim, plots
 from ..files import write_atomically
 from ..runs import CHECKPOINT, CONFUSION, CURVES, FILES, HISTORY, MISREAD, MODEL, REPORT
 from ..train import evaluate, fit
+from ..train.checks import check_model
 from ..train.progress import duration
 from . import settings as choices
 from .arguments import one_of
@@ -45,6 +46,7 @@ def run(arguments):
     weights, dropout, order = (np.random.default_rng(s) for s in np.random.SeedSequence(settings["seed"]).spawn(3))
     model = build_model(settings, train, weights, dropout)
     optimizer, schedule = build_optimizer(settings, model, train)
+    check_model(model, train)  # fit does, too, but an older run should not be removed for a network that does not fit
     if arguments.resume:
         choices.remember(out, settings)
     else:
