@@ -82,12 +82,13 @@ def score_cam(model, x, target=None, *, layer, relu_attributions=True, upsample=
     with _scoring("score_cam", model, x, target, upsample, common) as run:
         maps = []
         for i in range(len(run.x)):
+            one = slice(i, i + 1)
             with minigrad.no_grad():
-                a = _images(run, layer, run.record_layer(run.x[i:i + 1], layer, slice(i, i + 1))[2]).data
+                a = _images(run, layer, run.record_layer(run.x[one], layer, one)[2]).data
             masks = _resized(a, run.x.shape[2:], upsample or "bilinear")[0]  # (C, H, W)
             low, high = (limit(masks, axis=(1, 2), keepdims=True) for limit in (np.min, np.max))
             masks = np.divide(masks - low, high - low, out=np.zeros_like(masks), where=high > low)
-            scores = run.scores(masks[:, None] * run.x[i], np.full(len(masks), run.target[i]))
+            scores = run.scores(masks[:, None] * run.x[i], run.targets(one).repeat(len(masks)))
             weights = np.exp(scores - scores.max())
             maps.append(np.einsum("c,chw->hw", weights / weights.sum(), a[0])[None, None])
         return _finish(run, np.concatenate(maps), layer, relu_attributions, upsample)
