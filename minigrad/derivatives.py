@@ -66,6 +66,8 @@ def jacobian(func, inputs, create_graph=False):
         seed = np.zeros(y.size, y.dtype)
         seed[i] = 1
         rows.append(_grad(y, xs, seed.reshape(y.shape), create_graph))
+    if not rows:
+        rows = [[Tensor(np.zeros((0, *x.shape), x.dtype)) for x in xs]]
     found = [stack([row[k] for row in rows]).reshape(*y.shape, *x.shape) for k, x in enumerate(xs)]
     return found[0] if single else tuple(found)
 

@@ -116,6 +116,8 @@ class Embedding(Module):
 
     def __init__(self, num_embeddings, embedding_dim, padding_idx=None, *, rng=None):
         _check_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
+            raise ValueError(f"Embedding: padding_idx is {padding_idx}, expected one of the {num_embeddings} rows")
         self.padding_idx = padding_idx
         self.weight = Parameter(np.empty((num_embeddings, embedding_dim), np.float32))
         init.normal(self.weight, 0, 1, _generator(rng))
@@ -150,7 +152,11 @@ class MultiheadAttention(Module):
         """(N, L, E) to (N, L, E); key is query, and value is key, where they are left out."""
         key = query if key is None else key
         value = key if value is None else value
-        embed = query.shape[-1]
+        embed = self.out_proj.in_features
+        for name, x in (("query", query), ("key", key), ("value", value)):
+            if len(x.shape) != 3 or x.shape[-1] != embed:
+                raise ValueError(f"MultiheadAttention: {name} has shape {x.shape}, expected (N, L, {embed}); check embed_dim, "
+                                 "or for one sequence pass x[None]")
         heads = []
         for i, x in enumerate((query, key, value)):
             part = slice(i * embed, (i + 1) * embed)

@@ -160,7 +160,9 @@ class Module:
         return self
 
     def to(self, dtype):
-        """Convert all float parameters and buffers to a dtype, such as np.float64."""
+        """Convert all float parameters and buffers to a float dtype, such as np.float64."""
+        if np.dtype(dtype).kind != "f":
+            raise TypeError(f"to: dtype is {np.dtype(dtype)}, expected a float such as np.float32: weights are no integers")
         for _, part in _walk(self):
             if isinstance(part, Tensor) and part.dtype.kind == "f":
                 part.data, part.grad = part.data.astype(dtype), None
@@ -212,7 +214,8 @@ class Sequential(Module):
         self._layers = dict(layers[0]) if len(layers) == 1 and isinstance(layers[0], dict) else {str(i): m for i, m in enumerate(layers)}
         for name, layer in self._layers.items():
             if not callable(layer):
-                raise TypeError(f"Sequential: layer {name} is {type(layer).__name__}, expected a Module or a function")
+                fix = "; write Sequential(*layers)" if isinstance(layer, (list, tuple)) else ""
+                raise TypeError(f"Sequential: layer {name} is {type(layer).__name__}, expected a Module or a function{fix}")
 
     def members(self):
         """The layers under their names."""

@@ -2,6 +2,7 @@
 import numpy as np
 
 from .. import functional as F
+from ..functional.arguments import floats
 from ..ops.elementwise import as_tensor
 from .module import Module
 
@@ -182,7 +183,7 @@ class Flatten(Module):
 
     def forward(self, x):
         """(N, C, H, W) to (N, C * H * W)."""
-        return as_tensor(x).flatten(self.start_dim, self.end_dim)
+        return as_tensor(x, what="Flatten: x").flatten(self.start_dim, self.end_dim)
 
 
 class Identity(Module):
@@ -204,12 +205,14 @@ class Standardize(Module):
 
     def __init__(self, mean, std):
         self.mean, self.std = ([float(v) for v in np.atleast_1d(a)] for a in (mean, std))
-        if min(self.std) <= 0:
+        if not min(self.std, default=0) > 0:
             raise ValueError(f"Standardize: std is {std}, expected positive numbers")
+        if 1 != len(self.mean) != len(self.std) != 1:
+            raise ValueError(f"Standardize: mean {mean} and std {std} are of different lengths; expected one number a channel")
 
     def forward(self, x):
         """(N, C, H, W), the shape stays."""
-        x = as_tensor(x)
+        x = floats("Standardize", x)
         expected = max(len(self.mean), len(self.std))
         if expected > 1 and x.shape[-3:-2] != (expected,):  # else a grey image would be repeated for every channel
             raise ValueError(f"Standardize: x has shape {x.shape}, expected (N, {expected}, H, W): mean and std are of "

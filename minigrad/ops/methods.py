@@ -81,8 +81,9 @@ def unary(op, name):
 def clip(x, min=None, max=None):
     """x limited to [min, max], two numbers; one of them may be None."""
     limits = [limit for limit in (min, max) if limit is not None]
-    if not limits or not all(isinstance(limit, (int, float, np.number)) for limit in limits):
-        raise TypeError(f"clip: min is {min!r}, max is {max!r}, expected numbers, at most one of them None; "
+    kinds = [type(limit).__name__ for limit in limits if not isinstance(limit, (int, float, np.number))]
+    if kinds or not limits:
+        raise TypeError(f"clip: min and max are {' and '.join(kinds) or 'both None'}, expected numbers, at most one of them None; "
                         "for limits that are tensors use maximum and minimum")
     if x.dtype.kind != "f":
         if not all(isinstance(limit, (int, np.integer)) for limit in limits):
