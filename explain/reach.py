@@ -262,7 +262,7 @@ def _dense(t, crop):
     y = np.repeat(t.data[None], len(crop.tops), axis=0)
     places, which = np.unique(np.stack([crop.tops, crop.lefts]), axis=1, return_inverse=True)
     for i, (top, left) in enumerate(places.T):
-        here = np.flatnonzero(which == i)
+        here = np.flatnonzero(which.reshape(-1) == i)
         box = columns[top:top + crop.size[0], left:left + crop.size[1]]
         d = difference[here].reshape(len(here) * len(clean), -1)
         y[here] += ops.MatMul().forward(d, np.ascontiguousarray(box).reshape(d.shape[1], -1)).reshape(len(here), *t.shape)
