@@ -38,15 +38,18 @@ def curves(history, axes=None):
         ax.xaxis.get_major_locator().set_params(integer=True, nbins=10)
         ax.grid(color="#dddddd", linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
-        ax.legend(frameon=False)
-    loss.set_yscale("log")
+    loss.set_yscale("log", subs=())
+    loss.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
     loss.yaxis.set_major_formatter("{x:g}")
+    largest = max(1, 100 - 100 * min(history.test_accuracy))
+    accuracy.set_ylim(bottom=max(accuracy.get_ylim()[0], 100 - 2 * largest))  # a poor first epoch would hide the rest
     best, last = int(np.argmin(history.test_loss)) + 1, history.test_loss[-1]
     grew = last > 1.05 * min(history.test_loss)
     titles = (f"Test loss is lowest after epoch {best}, then overfits" if grew else f"Test loss falls to {last:.4f}",
               f"{100 * history.test_accuracy[-1]:.2f} % of the test images read right")
-    for ax, title in zip((loss, accuracy), titles):
+    for ax, title, place in zip((loss, accuracy), titles, ("upper right", "lower right")):
         ax.set_title(title, loc="left", fontsize=11)
+        ax.legend(frameon=False, loc=place)
     return loss, accuracy
 
 
