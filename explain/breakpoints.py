@@ -1,11 +1,12 @@
 """Where a network bends: the linear pieces of a piecewise-linear network along a straight line.
 
-Move the input along a line, x(t) = x' + t (x - x'). Up to the first ReLU everything is linear in t, so where a unit changes
-sign can be read off the two ends of an interval: a crossing of two straight lines. Cut there, and on each new interval
-everything is linear up to the next op that bends; look there, and so on through the tape. Where no op bends any more, the
-whole network is linear and its gradient constant, so an integral over the interval is one evaluation in its middle.
-Compare Sotoudeh and Thakur, "Computing Linear Restrictions of Neural Networks", NeurIPS 2019.
+Move the input along a line, x(t) = x' + t (x - x'). Up to the first ReLU everything is linear in t, so where a unit
+changes sign can be read off the two ends of an interval: a crossing of two straight lines. Cut there, and on each new
+interval everything is linear up to the next op that bends; look there, and so on through the tape. Where no op bends
+any more, the whole network is linear and its gradient constant, so an integral over the interval is one evaluation in
+its middle. Compare Sotoudeh and Thakur, "Computing Linear Restrictions of Neural Networks", NeurIPS 2019.
 """
+
 from collections import Counter
 
 import numpy as np
@@ -13,8 +14,27 @@ import numpy as np
 from minigrad import ops, tape
 from minigrad.autodiff import place
 
-_LINEAR = (ops.Add, ops.Sub, ops.Neg, ops.Sum, ops.Concat, ops.Reshape, ops.Permute, ops.GetItem, ops.PutItem, ops.Pad, ops.BroadcastTo,
-           ops.SumTo, ops.AvgPool2d, ops.AvgPool2dInput, ops.AdaptiveAvgPool2d, ops.Interpolate, ops.Adjoint, ops.Cast, ops.ChannelSum)
+_LINEAR = (
+    ops.Add,
+    ops.Sub,
+    ops.Neg,
+    ops.Sum,
+    ops.Concat,
+    ops.Reshape,
+    ops.Permute,
+    ops.GetItem,
+    ops.PutItem,
+    ops.Pad,
+    ops.BroadcastTo,
+    ops.SumTo,
+    ops.AvgPool2d,
+    ops.AvgPool2dInput,
+    ops.AdaptiveAvgPool2d,
+    ops.Interpolate,
+    ops.Adjoint,
+    ops.Cast,
+    ops.ChannelSum,
+)
 _LINEAR_IN_EACH = (ops.Mul, ops.MatMul, ops.Linear, ops.Conv2d, ops.Conv2dInput, ops.Conv2dWeight, ops.Einsum)
 _LINEAR_IN_FIRST = (ops.Div, ops.BatchNorm)
 _SHORTEST = 1e-12  # of an interval: a crossing closer than this to a cut is that cut
@@ -49,7 +69,7 @@ def linear_pieces(function, forward, path, batch_size):
     while len(todo):
         cut = []
         for i in range(0, len(todo), batch_size):
-            whole, halves = _examine(function, forward, path, todo[i:i + batch_size])
+            whole, halves = _examine(function, forward, path, todo[i : i + batch_size])
             pieces.append(whole)
             cut.append(halves)
         todo = np.concatenate(cut)
@@ -90,15 +110,16 @@ def _crossings(low, high):
 
 
 def _parts(intervals, cuts):
-    """Intervals cut at (interval, place), as rows of (sample, low, high); cuts closer than the shortest interval are one."""
+    """Intervals cut at (interval, place), as rows of (sample, low, high); cuts that nearly coincide are one."""
     cuts = cuts[np.lexsort((cuts[:, 1], cuts[:, 0]))]
     new = np.ones(len(cuts), bool)
     new[1:] = (cuts[1:, 0] != cuts[:-1, 0]) | (cuts[1:, 1] - cuts[:-1, 1] > _SHORTEST)
     cuts = cuts[new]
     index = cuts[:, 0].astype(int)
     touched = np.unique(index)
-    ends = np.concatenate([np.stack([index, cuts[:, 1]], 1),
-                           *(np.stack([touched, intervals[touched, side]], 1) for side in (1, 2))])
+    ends = np.concatenate(
+        [np.stack([index, cuts[:, 1]], 1), *(np.stack([touched, intervals[touched, side]], 1) for side in (1, 2))]
+    )
     ends = ends[np.lexsort((ends[:, 1], ends[:, 0]))]
     same = ends[1:, 0] == ends[:-1, 0]
     return np.stack([intervals[ends[:-1, 0].astype(int), 0], ends[:-1, 1], ends[1:, 1]], 1)[same]
@@ -119,8 +140,10 @@ def _bending(function, leaf, y):
             if bends:
                 found[t] = t.op, t.inputs, bends
             elif not _is_linear(t.op, live):
-                raise ValueError(f"{function}: {place(t)} is not piecewise linear in the input, so method='exact' cannot "
-                                 "integrate it; use method='gausslegendre' (and score='logit', which adds no softmax)")
+                raise ValueError(
+                    f"{function}: {place(t)} is not piecewise linear in the input, so method='exact' cannot "
+                    "integrate it; use method='gausslegendre' (and score='logit', which adds no softmax)"
+                )
     for t in [t for t in found if isinstance(t.op, ops.MaxPool2d)]:
         x = t.inputs[0]
         if isinstance(x.op, ops.ReLU) and readers[x] == 1:
@@ -130,8 +153,14 @@ def _bending(function, leaf, y):
 
 
 def _is_linear(op, live):
-    return (isinstance(op, _LINEAR) or isinstance(op, _LINEAR_IN_EACH) and sum(live) == 1
-            or isinstance(op, _LINEAR_IN_FIRST) and live[0] and sum(live) == 1)
+    return (
+        isinstance(op, _LINEAR)
+        or isinstance(op, _LINEAR_IN_EACH)
+        and sum(live) == 1
+        or isinstance(op, _LINEAR_IN_FIRST)
+        and live[0]
+        and sum(live) == 1
+    )
 
 
 def _at_zero(op, x):
@@ -147,7 +176,8 @@ def _at_equality(op, a, b):
 
 
 def _at_change_of_winner(winners):
-    """Where the winner at the low end and the winner at the high end are equal; a third may win between: that is seen next."""
+    """Where the winners at the two ends are equal; if a third one wins between them, that is seen next."""
+
     def bends(op, x):
         low, high = x
         read_low, read_high = winners(op, low), winners(op, high)
@@ -157,7 +187,7 @@ def _at_change_of_winner(winners):
 
 
 def _at_change_of_rectified_winner(op, x):
-    """For the windows of relu(x): a maximum of lines is convex, so what is negative at both ends is zero between them."""
+    """For windows of relu(x): a maximum of lines is convex, so negative at both ends is zero between them."""
     [(lead_low, lead_high)] = _at_change_of_winner(_of_windows)(op, x)
     best = [op.forward(v) for v in x]
     on = (best[0] > 0) | (best[1] > 0)
@@ -180,7 +210,13 @@ def _of_axes(op, x):
 
 
 _BENDS = {
-    ops.ReLU: _at_zero, ops.LeakyReLU: _at_zero, ops.Abs: _at_zero, ops.Clip: _at_limits,
-    ops.Maximum: _at_equality, ops.Minimum: _at_equality, ops.MaxPool2d: _at_change_of_winner(_of_windows),
-    ops.Max: _at_change_of_winner(_of_axes), ops.Min: _at_change_of_winner(_of_axes),
+    ops.ReLU: _at_zero,
+    ops.LeakyReLU: _at_zero,
+    ops.Abs: _at_zero,
+    ops.Clip: _at_limits,
+    ops.Maximum: _at_equality,
+    ops.Minimum: _at_equality,
+    ops.MaxPool2d: _at_change_of_winner(_of_windows),
+    ops.Max: _at_change_of_winner(_of_axes),
+    ops.Min: _at_change_of_winner(_of_axes),
 }

@@ -1,9 +1,10 @@
 """Class activation maps: which places of a convolutional layer the score depends on, drawn over the image.
 
-Every method here is a weighted sum of the layer's channels A_c (N, C, h, w), rectified:  map = max(sum over c of w_c A_c, 0).
-They differ in the weights. The map has the layer's resolution and is upsampled to the image: ``upsample`` says how.
-Nothing is scaled to [0, 1], so maps of different images or classes can be compared; drawing does that.
+Every method here is a weighted sum of the layer's channels A_c (N, C, h, w), rectified:  map = max(sum over c of w_c
+A_c, 0). They differ in the weights. The map has the layer's resolution and is upsampled to the image: ``upsample`` says
+how. Nothing is scaled to [0, 1], so maps of different images or classes can be compared; drawing does that.
 """
+
 import numpy as np
 
 import minigrad
@@ -19,8 +20,8 @@ UPSAMPLING = ("bilinear", "bicubic", "nearest", None)
 def grad_cam(model, x, target=None, *, layer, relu_attributions=True, upsample="bilinear", **common):
     """Channels weighted by their mean gradient: w_c = mean over places of dF/dA_c. Selvaraju et al. 2017.
 
-    On a network that ends in global average pooling and one dense layer this is the original CAM (Zhou et al. 2016) but for
-    a factor, the number of places.
+    On a network that ends in global average pooling and one dense layer this is the original CAM (Zhou et al. 2016) but
+    for a factor, the number of places.
 
     Parameters
     ----------
@@ -38,6 +39,7 @@ def grad_cam(model, x, target=None, *, layer, relu_attributions=True, upsample="
     Attribution
         Values of shape (N, 1, H, W); the map before upsampling in ``extra["map"]`` (N, 1, h, w).
     """
+
     def weights(a, g):
         return g.mean(axis=(2, 3), keepdims=True)
 
@@ -49,9 +51,10 @@ def grad_cam_plus_plus(model, x, target=None, *, layer, relu_attributions=True, 
 
         w_c = sum over places of alpha_c max(g_c, 0),    alpha_c = g_c^2 / (2 g_c^2 + (sum over places of A_c) g_c^3)
 
-    with g = dF/dA; alpha is 0 where g is. This is the paper's closed form for exp(F), whose common factor is left out; the
-    sum over places is the paper's, some libraries take the mean. Parameters and result as in `grad_cam`.
+    with g = dF/dA; alpha is 0 where g is. This is the paper's closed form for exp(F), whose common factor is left out;
+    the sum over places is the paper's, some libraries take the mean. Parameters and result as in `grad_cam`.
     """
+
     def weights(a, g):
         total = a.sum(axis=(2, 3), keepdims=True)
         below = 2 * g**2 + total * g**3
@@ -64,8 +67,10 @@ def grad_cam_plus_plus(model, x, target=None, *, layer, relu_attributions=True, 
 def layer_cam(model, x, target=None, *, layer, relu_attributions=True, upsample="bilinear", **common):
     """Every place of every channel weighted by its own gradient where that is positive: w = max(dF/dA, 0).
 
-    Jiang et al. 2021; made for early layers too, where a mean over places says little. Parameters and result as in `grad_cam`.
+    Jiang et al. 2021; made for early layers too, where a mean over places says little. Parameters and result as in
+    `grad_cam`.
     """
+
     def weights(a, g):
         return np.maximum(g, 0)
 
@@ -76,8 +81,8 @@ def score_cam(model, x, target=None, *, layer, relu_attributions=True, upsample=
     """Channels weighted by the score of the image seen through them, without a gradient. Wang et al. 2020.
 
     Each channel, upsampled to the image and scaled to [0, 1], masks x; the weights are the softmax over channels of the
-    scores of the masked images. (The paper subtracts the score of a black image, which a softmax does not notice.) A channel
-    without contrast masks everything. Costs a forward pass per channel. Parameters and result as in `grad_cam`.
+    scores of the masked images. (The paper subtracts the score of a black image, which a softmax does not notice.) A
+    channel without contrast masks everything. Costs a forward pass per channel. Parameters and result as in `grad_cam`.
     """
     with _scoring("score_cam", model, x, target, upsample, common) as run:
         maps = []
@@ -110,7 +115,10 @@ def guided_grad_cam(model, x, target=None, *, layer, upsample="bilinear", **comm
         Values of x's shape.
     """
     if upsample is None:
-        raise ValueError("guided_grad_cam: upsample is None, expected one of 'bilinear', 'bicubic', 'nearest': the map must be as large as x")
+        raise ValueError(
+            "guided_grad_cam: upsample is None, expected one of 'bilinear', 'bicubic', 'nearest': "
+            "the map must be as large as x"
+        )
     cam = grad_cam(model, x, target, layer=layer, upsample=upsample, **common)
     with Scoring("guided_grad_cam", model, x, cam.target, **common) as run:
         values = run.gradient(run.x, rules=select_relu(guided_relu)) * cam.values
@@ -137,16 +145,25 @@ def _scoring(method, model, x, target, upsample, common):
 
 def _images(run, layer, activation):
     if activation.ndim != 4:
-        raise ValueError(f"{run.method}: layer {layer_path(run.method, run.model, layer)!r} gives shape {activation.shape}, expected "
-                         "(N, C, h, w); choose a layer before the flattening")
+        raise ValueError(
+            f"{run.method}: layer {layer_path(run.method, run.model, layer)!r} gives shape {activation.shape}, "
+            "expected (N, C, h, w); choose a layer before the flattening"
+        )
     return activation
 
 
 def _finish(run, maps, layer, relu_attributions, upsample):
     maps = np.maximum(maps, 0) if relu_attributions else maps
     values = maps if upsample is None else _resized(maps, run.x.shape[2:], upsample)
-    return run.attribution(values, extra={"map": maps}, settings={
-        "layer": layer_path(run.method, run.model, layer), "relu_attributions": relu_attributions, "upsample": upsample})
+    return run.attribution(
+        values,
+        extra={"map": maps},
+        settings={
+            "layer": layer_path(run.method, run.model, layer),
+            "relu_attributions": relu_attributions,
+            "upsample": upsample,
+        },
+    )
 
 
 def _resized(maps, size, mode):

@@ -1,4 +1,5 @@
 """Attributions from one backward walk: what a small change of each pixel would do to the score."""
+
 import numpy as np
 
 from minigrad import ops
@@ -38,8 +39,8 @@ def input_x_gradient(model, x, target=None, **common):
 def deconvolution(model, x, target=None, **common):
     """The gradient with every ReLU replaced by one of the cotangent: only evidence for the class travels back.
 
-    Zeiler and Fergus 2014. Max-pools send to their winners, as in the gradient. Not complete, and hardly dependent on the
-    class or the upper layers (Adebayo et al. 2018): a picture of what the lower layers see.
+    Zeiler and Fergus 2014. Max-pools send to their winners, as in the gradient. Not complete, and hardly dependent on
+    the class or the upper layers (Adebayo et al. 2018): a picture of what the lower layers see.
     """
     return _with_relu_rule("deconvolution", deconvolution_relu, model, x, target, common)
 
@@ -47,8 +48,8 @@ def deconvolution(model, x, target=None, **common):
 def guided_backprop(model, x, target=None, **common):
     """The gradient along paths whose every ReLU is on and brings back something positive. Springenberg et al. 2015.
 
-    Not complete, and with the weakness of `deconvolution`. A ReLU counts wherever it stands on the tape, as a module, as a
-    function, used once or twice; other nonlinearities keep their derivatives.
+    Not complete, and with the weakness of `deconvolution`. A ReLU counts wherever it stands on the tape, as a module,
+    as a function, used once or twice; other nonlinearities keep their derivatives.
     """
     return _with_relu_rule("guided_backprop", guided_relu, model, x, target, common)
 

@@ -2,10 +2,11 @@
 
     attribution_i = (x_i - x'_i) * integral over t in [0, 1] of dF/dx_i at x' + t (x - x')
 
-By the chain rule the sum over i is F(x) - F(x'): the method is complete, up to the error of the quadrature. On a network of
-convolutions, ReLUs and max-pools the integrand is constant between finitely many breakpoints, so it can be integrated
-without any error: method='exact'.
+By the chain rule the sum over i is F(x) - F(x'): the method is complete, up to the error of the quadrature. On a
+network of convolutions, ReLUs and max-pools the integrand is constant between finitely many breakpoints, so it can be
+integrated without any error: method='exact'.
 """
+
 import numpy as np
 
 from .path import Path, own_score, scoring
@@ -13,8 +14,19 @@ from .quadrature import METHODS
 from .scoring import as_baseline
 
 
-def integrated_gradients(model, x, target=None, *, baselines=0, n_steps=50, method="gausslegendre", multiply_by_inputs=True,
-                         internal_batch_size=None, compat=None, **common):
+def integrated_gradients(
+    model,
+    x,
+    target=None,
+    *,
+    baselines=0,
+    n_steps=50,
+    method="gausslegendre",
+    multiply_by_inputs=True,
+    internal_batch_size=None,
+    compat=None,
+    **common,
+):
     """What each pixel contributes to the score on the straight way from a baseline. Sundararajan et al. 2017.
 
     Parameters
@@ -26,8 +38,8 @@ def integrated_gradients(model, x, target=None, *, baselines=0, n_steps=50, meth
     n_steps : int
         Evaluations per sample; not used by 'exact'.
     method : 'gausslegendre', 'riemann_left', 'riemann_right', 'riemann_middle', 'riemann_trapezoid' or 'exact'
-        The rule of `explain.quadrature`, or 'exact': on piecewise-linear networks all breakpoints of the path are found and
-        every piece is integrated exactly. The pieces per sample are in ``extra["pieces"]``; there may be thousands.
+        The rule of `explain.quadrature`, or 'exact': on piecewise-linear networks all breakpoints of the path are found
+        and every piece is integrated exactly. The pieces per sample are in ``extra["pieces"]``; there may be thousands.
     multiply_by_inputs : bool
         False leaves out the factor x - x' and the completeness: the mean gradient of the path.
     internal_batch_size : int, optional
@@ -43,7 +55,8 @@ def integrated_gradients(model, x, target=None, *, baselines=0, n_steps=50, meth
     Raises
     ------
     ValueError
-        For a baseline of another shape, no steps, or method='exact' with an op that is not piecewise linear (it is named).
+        For a baseline of another shape, no steps, or method='exact' with an op that is not piecewise linear (it is
+        named).
     """
     with scoring("integrated_gradients", model, x, target, internal_batch_size, common) as run:
         baseline = as_baseline(run.method, baselines, run.x)
@@ -53,11 +66,18 @@ def integrated_gradients(model, x, target=None, *, baselines=0, n_steps=50, meth
         delta = residual(run, values, run.x, baseline) if multiply_by_inputs else None
         settings = {"method": method, "multiply_by_inputs": multiply_by_inputs}
         extra = {"pieces": np.bincount(path.rows)} if method == "exact" else {}
-        return run.attribution(values, baseline=baseline, delta=delta, extra=extra,
-                               settings=settings if method == "exact" else {**settings, "n_steps": n_steps, "compat": compat})
+        return run.attribution(
+            values,
+            baseline=baseline,
+            delta=delta,
+            extra=extra,
+            settings=settings if method == "exact" else {**settings, "n_steps": n_steps, "compat": compat},
+        )
 
 
-def quadrature_errors(model, x, target=None, *, baselines=0, n_steps=(5, 10, 20, 50, 100, 200), methods=METHODS, compat=None, **common):
+def quadrature_errors(
+    model, x, target=None, *, baselines=0, n_steps=(5, 10, 20, 50, 100, 200), methods=METHODS, compat=None, **common
+):
     """The true error of each rule of quadrature, measured against the exact integral, as n_steps grows.
 
     Parameters
@@ -70,14 +90,17 @@ def quadrature_errors(model, x, target=None, *, baselines=0, n_steps=(5, 10, 20,
     Returns
     -------
     dict of str to ndarray of shape (len(n_steps), N)
-        Per rule, the sum of the absolute errors of a sample's values, as a part of the sum of its absolute exact values.
+        Per rule, the sum of the absolute errors of a sample's values, as a part of the sum of its absolute exact
+        values.
     """
     exact = integrated_gradients(model, x, target, baselines=baselines, method="exact", **common)
     axes = tuple(range(1, exact.ndim))
     scale = np.abs(exact.values).sum(axes)
 
     def error(method, steps):
-        found = integrated_gradients(model, x, exact.target, baselines=baselines, method=method, n_steps=steps, compat=compat, **common)
+        found = integrated_gradients(
+            model, x, exact.target, baselines=baselines, method=method, n_steps=steps, compat=compat, **common
+        )
         return np.abs(found.values - exact.values).sum(axes) / np.where(scale > 0, scale, 1)
 
     return {method: np.array([error(method, steps) for steps in n_steps]) for method in methods}

@@ -1,8 +1,9 @@
 """What a hidden layer contributes to the score: activations, gradients and integrals at a node inside the network.
 
-An inner tensor is just a node of the tape, so ``grad(score, [activation])`` is all that a layer needs. `layer` is a Module of
-the model or its path; ``path#2`` is the second call of a module that is used more than once.
+An inner tensor is just a node of the tape, so ``grad(score, [activation])`` is all that a layer needs. `layer` is a
+Module of the model or its path; ``path#2`` is the second call of a module that is used more than once.
 """
+
 import numpy as np
 
 import minigrad
@@ -45,18 +46,37 @@ def layer_gradient_x_activation(model, x, target=None, *, layer, multiply_by_inp
     Attribution
         Values of the layer's shape (N, ...).
     """
-    return _at_layer("layer_gradient_x_activation", lambda a, gradient: a * gradient() if multiply_by_inputs else gradient(),
-                     model, x, target, layer, common)
+    return _at_layer(
+        "layer_gradient_x_activation",
+        lambda a, gradient: a * gradient() if multiply_by_inputs else gradient(),
+        model,
+        x,
+        target,
+        layer,
+        common,
+    )
 
 
-def layer_integrated_gradients(model, x, target=None, *, layer, baselines=0, n_steps=50, method="gausslegendre",
-                               multiply_by_inputs=True, internal_batch_size=None, compat=None, **common):
-    """Integrated gradients with the layer in place of the input: its activations go straight from those of x' to those of x.
+def layer_integrated_gradients(
+    model,
+    x,
+    target=None,
+    *,
+    layer,
+    baselines=0,
+    n_steps=50,
+    method="gausslegendre",
+    multiply_by_inputs=True,
+    internal_batch_size=None,
+    compat=None,
+    **common,
+):
+    """Integrated gradients with a layer in place of the input: its activations go straight from those of x' to x's.
 
         attribution_j = (a_j - a'_j) * integral of dF/da_j at a' + t (a - a'),   a = layer(x), a' = layer(x')
 
-    What does not pass through the layer (a skip connection round it) stays as it is at x: the tape of x is replayed with
-    other activations.
+    What does not pass through the layer (a skip connection round it) stays as it is at x: the tape of x is replayed
+    with other activations.
 
     Parameters
     ----------
@@ -94,17 +114,31 @@ def layer_integrated_gradients(model, x, target=None, *, layer, baselines=0, n_s
             rows = np.arange(len(run.x))
             start = np.concatenate([own(rows[part], path.start[part])[1].data for part in run.batches(len(rows))])
             delta = values.sum(axis=tuple(range(1, values.ndim)), dtype=np.float64) - (run.scores(run.x) - start)
-        return run.attribution(values, baseline=baseline, delta=delta, settings=settings(run, layer, method, n_steps, compat))
+        return run.attribution(
+            values, baseline=baseline, delta=delta, settings=settings(run, layer, method, n_steps, compat)
+        )
 
 
-def layer_conductance(model, x, target=None, *, layer, baselines=0, n_steps=50, method="gausslegendre", internal_batch_size=None,
-                      compat=None, **common):
+def layer_conductance(
+    model,
+    x,
+    target=None,
+    *,
+    layer,
+    baselines=0,
+    n_steps=50,
+    method="gausslegendre",
+    internal_batch_size=None,
+    compat=None,
+    **common,
+):
     """The part of integrated gradients that flows through each unit of a layer. Dhamdhere et al. 2019.
 
         attribution_j = integral over t of dF/dy_j * dy_j/dt,   y = layer(x' + t (x - x'))
 
-    dy/dt is computed, not taken as a difference between steps, so at every point the sum over units is dF/dt: the sum of
-    conductance is that of integrated gradients with the same rule, to the last bits, wherever all paths pass the layer.
+    dy/dt is computed, not taken as a difference between steps, so at every point the sum over units is dF/dt: the sum
+    of conductance is that of integrated gradients with the same rule, to the last bits, wherever all paths pass the
+    layer.
 
     Parameters
     ----------
@@ -113,13 +147,14 @@ def layer_conductance(model, x, target=None, *, layer, baselines=0, n_steps=50, 
     baselines, n_steps, method, internal_batch_size
         As in `explain.integrated_gradients`; 'exact' too.
     compat : None or 'captum'
-        'captum' sums dF/dy times the step to the next activation over n_steps + 1 points; with 'gausslegendre' those leave
-        out both ends of the path.
+        'captum' sums dF/dy times the step to the next activation over n_steps + 1 points; with 'gausslegendre' those
+        leave out both ends of the path.
 
     Returns
     -------
     Attribution
-        Values of the layer's shape. `delta` is their sum less F(x) - F(x'), or None where some path goes round the layer.
+        Values of the layer's shape. `delta` is their sum less F(x) - F(x'), or None where some path goes round the
+        layer.
     """
     with scoring("layer_conductance", model, x, target, internal_batch_size, common) as run:
         baseline = as_baseline(run.method, baselines, run.x)
@@ -128,6 +163,7 @@ def layer_conductance(model, x, target=None, *, layer, baselines=0, n_steps=50, 
             quadrature(run.method, method, n_steps)
             values = _by_differences(run, path, layer, quadrature(run.method, method, n_steps + 1)[0])
         else:
+
             def conductance(rows, points):
                 leaf, scores, activation = run.record_layer(points, layer)
                 run.backwards += 2 * len(rows)  # the two walks of _pushed
@@ -136,15 +172,28 @@ def layer_conductance(model, x, target=None, *, layer, baselines=0, n_steps=50, 
             path.place(run, own_score(run), method, n_steps, compat)
             values = path.integrate(run, conductance)
         delta = residual(run, values, run.x, baseline) if _is_passed_by_all(run, layer) else None
-        return run.attribution(values, baseline=baseline, delta=delta, settings=settings(run, layer, method, n_steps, compat))
+        return run.attribution(
+            values, baseline=baseline, delta=delta, settings=settings(run, layer, method, n_steps, compat)
+        )
 
 
-def internal_influence(model, x, target=None, *, layer, baselines=0, n_steps=50, method="gausslegendre", internal_batch_size=None,
-                       compat=None, **common):
+def internal_influence(
+    model,
+    x,
+    target=None,
+    *,
+    layer,
+    baselines=0,
+    n_steps=50,
+    method="gausslegendre",
+    internal_batch_size=None,
+    compat=None,
+    **common,
+):
     """The gradient of the score with respect to a layer, averaged along the input's path. Leino et al. 2018.
 
-    Not multiplied by the activation, hence not complete. Parameters as in `layer_conductance`, of which `compat` concerns
-    the trapezoid alone.
+    Not multiplied by the activation, hence not complete. Parameters as in `layer_conductance`, of which `compat`
+    concerns the trapezoid alone.
 
     Returns
     -------
@@ -159,7 +208,9 @@ def internal_influence(model, x, target=None, *, layer, baselines=0, n_steps=50,
             _, scores, activation = run.record_layer(points, layer)
             return run.pull(scores, activation, run.target[rows])
 
-        return run.attribution(path.integrate(run, influence), baseline=baseline, settings=settings(run, layer, method, n_steps, compat))
+        return run.attribution(
+            path.integrate(run, influence), baseline=baseline, settings=settings(run, layer, method, n_steps, compat)
+        )
 
 
 def settings(run, layer, method, n_steps, compat):
@@ -174,7 +225,9 @@ def _at_layer(method, value, model, x, target, layer, common):
         found = []
         for part in run.batches(len(run.x)):
             _, scores, activation = run.record_layer(run.x[part], layer, part)
-            found.append(value(activation.data, lambda s=scores, a=activation, part=part: run.pull(s, a, run.targets(part))))
+            found.append(
+                value(activation.data, lambda s=scores, a=activation, part=part: run.pull(s, a, run.targets(part)))
+            )
         return run.attribution(np.concatenate(found), settings={"layer": layer_path(method, model, layer)})
 
 
@@ -184,7 +237,7 @@ def _activations(run, x, layer):
 
 
 def _pushed(y, leaf, direction):
-    """The derivative of y when the leaf moves along `direction`: the vjp is linear in its cotangent u, and this is its derivative by u."""
+    """The derivative of y along `direction`: a vjp is linear in its cotangent u, and this is its derivative by u."""
     u = minigrad.Tensor(np.zeros_like(y.data), requires_grad=True)
     return minigrad.grad(minigrad.grad(y, leaf, u, create_graph=True), u, direction).data
 

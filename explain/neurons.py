@@ -1,9 +1,10 @@
 """What the input contributes to one unit inside the network, and through it to the score.
 
-A neuron is chosen by `layer` and `neuron`: an integer or a tuple of integers and slices indexes the layer's output without
-its batch axis, such as ``(channel, row, column)``, and where that leaves several units their sum is meant; a callable takes
-the layer's output, a Tensor (N, ...), and returns a Tensor of shape (N,), a unit of one's own making.
+A neuron is chosen by `layer` and `neuron`: an integer or a tuple of integers and slices indexes the layer's output
+without its batch axis, such as ``(channel, row, column)``, and where that leaves several units their sum is meant; a
+callable takes the layer's output, a Tensor (N, ...), and returns a Tensor of shape (N,), a unit of one's own making.
 """
+
 import numpy as np
 
 import minigrad
@@ -37,12 +38,25 @@ def neuron_gradient(model, x, target=None, *, layer, neuron, **common):
 
 
 def neuron_guided_backprop(model, x, target=None, *, layer, neuron, **common):
-    """`guided_backprop` from a unit instead of a class: what the filter saw in this image. Parameters as in `neuron_gradient`."""
+    """`guided_backprop` from a unit instead of a class: what a filter saw here. Parameters as in `neuron_gradient`."""
     return _pulled("neuron_guided_backprop", select_relu(guided_relu), model, x, target, layer, neuron, common)
 
 
-def neuron_integrated_gradients(model, x, target=None, *, layer, neuron, baselines=0, n_steps=50, method="gausslegendre",
-                                multiply_by_inputs=True, internal_batch_size=None, compat=None, **common):
+def neuron_integrated_gradients(
+    model,
+    x,
+    target=None,
+    *,
+    layer,
+    neuron,
+    baselines=0,
+    n_steps=50,
+    method="gausslegendre",
+    multiply_by_inputs=True,
+    internal_batch_size=None,
+    compat=None,
+    **common,
+):
     """Integrated gradients of a unit's activation.
 
     Parameters
@@ -72,20 +86,38 @@ def neuron_integrated_gradients(model, x, target=None, *, layer, neuron, baselin
         values, delta = path.integrate(run, gradient), None
         if multiply_by_inputs:
             values = values * path.direction
-            at_x, at_baseline = (np.concatenate([record(None, a[part])[1].data for part in run.batches(len(a))]) for a in (run.x, baseline))
+            at_x, at_baseline = (
+                np.concatenate([record(None, a[part])[1].data for part in run.batches(len(a))])
+                for a in (run.x, baseline)
+            )
             delta = values.sum(axis=tuple(range(1, values.ndim)), dtype=np.float64) - (at_x - at_baseline)
-        return run.attribution(values, baseline=baseline, delta=delta, settings=settings(run, layer, method, n_steps, compat))
+        return run.attribution(
+            values, baseline=baseline, delta=delta, settings=settings(run, layer, method, n_steps, compat)
+        )
 
 
-def neuron_conductance(model, x, target=None, *, layer, neuron, baselines=0, n_steps=50, method="gausslegendre",
-                       multiply_by_inputs=True, internal_batch_size=None, compat=None, **common):
+def neuron_conductance(
+    model,
+    x,
+    target=None,
+    *,
+    layer,
+    neuron,
+    baselines=0,
+    n_steps=50,
+    method="gausslegendre",
+    multiply_by_inputs=True,
+    internal_batch_size=None,
+    compat=None,
+    **common,
+):
     """The part of integrated gradients that flows from each pixel through one unit. Dhamdhere et al. 2019.
 
         attribution_i = (x_i - x'_i) * integral over t of dF/dy * dy/dx_i,   y = the unit at x' + t (x - x')
 
-    Its sum over pixels is the unit's `layer_conductance` with the same rule, and its sum over a layer's units is integrated
-    gradients. For several units it is the sum of the parts that flow through each (Captum multiplies the sum of dF/dy with
-    the sum of dy/dx, which mixes them up).
+    Its sum over pixels is the unit's `layer_conductance` with the same rule, and its sum over a layer's units is
+    integrated gradients. For several units it is the sum of the parts that flow through each (Captum multiplies the sum
+    of dF/dy with the sum of dy/dx, which mixes them up).
 
     Parameters
     ----------
@@ -111,8 +143,11 @@ def neuron_conductance(model, x, target=None, *, layer, neuron, baselines=0, n_s
             return minigrad.grad(activation, leaf, g * _choice(run, activation, neuron)).data
 
         values = path.integrate(run, through)
-        return run.attribution(values * path.direction if multiply_by_inputs else values, baseline=baseline,
-                               settings=settings(run, layer, method, n_steps, compat))
+        return run.attribution(
+            values * path.direction if multiply_by_inputs else values,
+            baseline=baseline,
+            settings=settings(run, layer, method, n_steps, compat),
+        )
 
 
 def _pulled(method, rules, model, x, target, layer, neuron, common):
@@ -135,22 +170,34 @@ def _chosen(run, activation, neuron):
         unit = neuron(activation)
         if not isinstance(unit, minigrad.Tensor) or unit.shape != activation.shape[:1]:
             came = unit.shape if isinstance(unit, minigrad.Tensor) else type(unit).__name__
-            raise ValueError(f"{run.method}: neuron returned {came} for the layer's output {activation.shape}, expected a Tensor "
-                             f"of shape {activation.shape[:1]}, one value per sample")
+            raise ValueError(
+                f"{run.method}: neuron returned {came} for the layer's output {activation.shape}, expected a Tensor "
+                f"of shape {activation.shape[:1]}, one value per sample"
+            )
         return unit
     index = neuron if isinstance(neuron, tuple) else (neuron,)
     for i in index:
         if not isinstance(i, (int, np.integer, slice)) or isinstance(i, bool):
-            raise TypeError(f"{run.method}: neuron is {neuron!r}, expected an integer, a tuple of integers and slices, or a callable")
+            raise TypeError(
+                f"{run.method}: neuron is {neuron!r}, expected an integer, a tuple of integers and slices, "
+                "or a callable"
+            )
     shape = activation.shape[1:]
-    fits = len(index) <= len(shape) and all(isinstance(i, slice) or -n <= i < n for i, n in zip(index, shape, strict=False))
+    fits = len(index) <= len(shape) and all(
+        isinstance(i, slice) or -n <= i < n for i, n in zip(index, shape, strict=False)
+    )
     if not fits:
-        raise ValueError(f"{run.method}: neuron {neuron!r} is outside of the layer's output, whose shape without the batch is {shape}")
+        raise ValueError(
+            f"{run.method}: neuron {neuron!r} is outside of the layer's output, "
+            f"whose shape without the batch is {shape}"
+        )
     unit = activation[(slice(None), *index)]
     return unit.sum(tuple(range(1, unit.ndim))) if unit.ndim > 1 else unit
 
 
 def _choice(run, activation, neuron):
-    """1 for the units that are chosen and 0 for the others (in general, the derivative of the choice by the activation)."""
+    """1 for the units that are chosen and 0 for the others (in general, the derivative of the choice by the
+    activation).
+    """
     leaf = minigrad.Tensor(activation.data, requires_grad=True)
     return minigrad.grad(_chosen(run, leaf, neuron), leaf).data

@@ -1,8 +1,9 @@
 """Attributions of many noisy or mixed inputs, averaged: a gradient flickers from pixel to pixel, its mean does not.
 
-All random numbers are drawn before anything is computed, and every sample of a batch gets the same ones: a sample's result
-depends neither on its neighbours nor on its place among them.
+All random numbers are drawn before anything is computed, and every sample of a batch gets the same ones: a sample's
+result depends neither on its neighbours nor on its place among them.
 """
+
 from functools import partial
 
 import numpy as np
@@ -10,17 +11,29 @@ import numpy as np
 from .gradient import saliency
 from .scoring import Scoring
 
+SIGNED = partial(saliency, absolute=False)
 KINDS = ("smoothgrad", "smoothgrad_sq", "vargrad")
 _PER_SAMPLE = ("baselines", "feature_mask")  # options of methods that may have one row per sample
 
 
-def smooth_grad(model, x, target=None, *, method=partial(saliency, absolute=False), n_samples=50, stdev=0.15, kind="smoothgrad",
-                noise=None, rng=None, **options):
+def smooth_grad(
+    model,
+    x,
+    target=None,
+    *,
+    method=SIGNED,
+    n_samples=50,
+    stdev=0.15,
+    kind="smoothgrad",
+    noise=None,
+    rng=None,
+    **options,
+):
     """The mean of a method's maps over noisy copies of the input. Smilkov et al. 2017.
 
-    With a_k the map of x + noise_k: 'smoothgrad' is the mean of a_k, 'smoothgrad_sq' the mean of a_k^2 (Hooker et al. 2019),
-    'vargrad' their variance, the mean of (a_k - mean)^2 (Adebayo et al. 2018). It is the gradient of the score blurred by
-    the noise, and not complete.
+    With a_k the map of x + noise_k: 'smoothgrad' is the mean of a_k, 'smoothgrad_sq' the mean of a_k^2 (Hooker et al.
+    2019), 'vargrad' their variance, the mean of (a_k - mean)^2 (Adebayo et al. 2018). It is the gradient of the score
+    blurred by the noise, and not complete.
 
     Parameters
     ----------
@@ -31,7 +44,8 @@ def smooth_grad(model, x, target=None, *, method=partial(saliency, absolute=Fals
         `saliency` itself averages magnitudes, as Captum does.
     n_samples : int
     stdev : float
-        Of the Gaussian noise, in the units of x. The paper advises 0.1 to 0.2 of its range. Noisy inputs are not clipped.
+        Of the Gaussian noise, in the units of x. The paper advises 0.1 to 0.2 of its range. Noisy inputs are not
+        clipped.
     kind : 'smoothgrad', 'smoothgrad_sq' or 'vargrad'
     noise : array broadcastable to (n_samples, N, C, H, W), optional
         To use instead of drawing any; ``stdev`` is then not applied.
@@ -57,8 +71,11 @@ def smooth_grad(model, x, target=None, *, method=partial(saliency, absolute=Fals
             found = method(model, noisy, run.target[rows], bounds=None, **_repeated(options, rows, len(run.x)))
             run.forwards, run.backwards = run.forwards + found.forwards, run.backwards + found.backwards
             moments.add(found.values.reshape(-1, len(run.x), *found.shape[1:]))
-        return run.attribution(moments.value(kind).astype(found.dtype), extra=moments.extra(kind, found.dtype),
-                               settings={"method": found.method, "n_samples": len(noise), "stdev": stdev, "kind": kind})
+        return run.attribution(
+            moments.value(kind).astype(found.dtype),
+            extra=moments.extra(kind, found.dtype),
+            settings={"method": found.method, "n_samples": len(noise), "stdev": stdev, "kind": kind},
+        )
 
 
 def gradient_shap(model, x, target=None, *, baselines, n_samples=50, stdev=0.0, draws=None, rng=None, **common):
@@ -66,9 +83,9 @@ def gradient_shap(model, x, target=None, *, baselines, n_samples=50, stdev=0.0, 
 
         values = mean over k of (x + noise_k - b_k) * gradient at b_k + u_k (x + noise_k - b_k)
 
-    with b_k a random row of `baselines` and u_k uniform in [0, 1]. Its expectation (also called expected gradients, Erion et
-    al. 2021) adds up to F(x) less the mean score of the baselines; so `delta` is an error of sampling and shrinks as
-    1 / sqrt(n_samples).
+    with b_k a random row of `baselines` and u_k uniform in [0, 1]. Its expectation (also called expected gradients,
+    Erion et al. 2021) adds up to F(x) less the mean score of the baselines; so `delta` is an error of sampling and
+    shrinks as 1 / sqrt(n_samples).
 
     Parameters
     ----------
@@ -80,8 +97,8 @@ def gradient_shap(model, x, target=None, *, baselines, n_samples=50, stdev=0.0, 
     stdev : float
         Of Gaussian noise added to x, in its units.
     draws : (choices, u, noise), optional
-        To use instead of drawing: integers below B and numbers in [0, 1], of shape (n_samples,) or (n_samples, N), and an
-        array broadcastable to (n_samples, N, C, H, W).
+        To use instead of drawing: integers below B and numbers in [0, 1], of shape (n_samples,) or (n_samples, N), and
+        an array broadcastable to (n_samples, N, C, H, W).
     rng : np.random.Generator, optional
 
     Returns
@@ -100,12 +117,19 @@ def gradient_shap(model, x, target=None, *, baselines, n_samples=50, stdev=0.0, 
             gradient = run.gradient(points.reshape(-1, *run.x.shape[1:]), run.target[rows])
             moments.add(gradient.reshape(way.shape) * way)
         values = moments.value("smoothgrad").astype(run.x.dtype)
-        return run.attribution(values, baseline=pool, delta=_sampled_residual(run, values, pool),
-                               extra=moments.extra("smoothgrad", run.x.dtype), settings={"n_samples": len(noise), "stdev": stdev})
+        return run.attribution(
+            values,
+            baseline=pool,
+            delta=_sampled_residual(run, values, pool),
+            extra=moments.extra("smoothgrad", run.x.dtype),
+            settings={"n_samples": len(noise), "stdev": stdev},
+        )
 
 
 class _Moments:
-    """Mean and spread of maps that come one after the other, without the cancellation of E[a^2] - E[a]^2 (Welford 1962)."""
+    """Mean and spread of maps that come one after the other, without the cancellation of E[a^2] - E[a]^2 (Welford
+    1962).
+    """
 
     def __init__(self):
         self.count, self.mean, self.spread, self.squares = 0, 0.0, 0.0, 0.0
@@ -121,7 +145,11 @@ class _Moments:
 
     def value(self, kind):
         """What `smooth_grad` calls by that name."""
-        return {"smoothgrad": self.mean, "smoothgrad_sq": self.squares / self.count, "vargrad": self.spread / self.count}[kind]
+        return {
+            "smoothgrad": self.mean,
+            "smoothgrad_sq": self.squares / self.count,
+            "vargrad": self.spread / self.count,
+        }[kind]
 
     def extra(self, kind, dtype):
         """The standard error of the mean, where that is the value."""
@@ -163,9 +191,15 @@ def _draws(run, pool, n_samples, stdev, draws, rng):
     choices, u = (np.asarray(a).reshape(len(a), -1) for a in (choices, u))
     for name, a in (("choices", choices), ("u", u)):
         if len(a) != len(noise) or a.shape[1] not in (1, len(run.x)):
-            raise ValueError(f"{run.method}: {name} of draws has shape {a.shape}, expected ({len(noise)},) or ({len(noise)}, {len(run.x)})")
+            raise ValueError(
+                f"{run.method}: {name} of draws has shape {a.shape}, "
+                f"expected ({len(noise)},) or ({len(noise)}, {len(run.x)})"
+            )
     if choices.dtype.kind not in "iu" or choices.min() < 0 or choices.max() >= pool:
-        raise ValueError(f"{run.method}: choices of draws go from {choices.min()} to {choices.max()}, expected integers in 0..{pool - 1}")
+        raise ValueError(
+            f"{run.method}: choices of draws go from {choices.min()} to {choices.max()}, "
+            f"expected integers in 0..{pool - 1}"
+        )
     return choices, u, noise
 
 
@@ -175,7 +209,10 @@ def _pool(baselines, x):
     if pool.ndim == 0:
         return np.full((1, *x.shape[1:]), pool, x.dtype)
     if pool.shape[1:] != x.shape[1:] or not len(pool):
-        raise ValueError(f"gradient_shap: baselines has shape {pool.shape}, expected a number or (B, {', '.join(map(str, x.shape[1:]))})")
+        raise ValueError(
+            f"gradient_shap: baselines has shape {pool.shape}, "
+            f"expected a number or (B, {', '.join(map(str, x.shape[1:]))})"
+        )
     return pool
 
 
@@ -194,8 +231,10 @@ def _blocks(draws, samples, batch_size):
 
 def _repeated(options, rows, samples):
     """The options of the wrapped method, with those that have a row per sample in the order of `rows`."""
-    return {name: np.asarray(value)[rows] if name in _PER_SAMPLE and np.ndim(value) > 1 and len(value) == samples else value
-            for name, value in options.items()}
+    return {
+        name: np.asarray(value)[rows] if name in _PER_SAMPLE and np.ndim(value) > 1 and len(value) == samples else value
+        for name, value in options.items()
+    }
 
 
 def _sampled_residual(run, values, pool):

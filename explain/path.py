@@ -3,6 +3,7 @@
 Path methods ask how the score comes about while the input moves from x' to x: every point is x' + t (x - x') with t in
 [0, 1], and what they sum up is some derivative at many such points of every sample.
 """
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,11 @@ class Path:
         if method not in METHODS:
             raise ValueError(f"{run.method}: method is {method!r}, expected one of {', '.join(METHODS)}, or exact")
         t, weights = quadrature(run.method, method, n_steps, compat)
-        self.rows, self.t, self.weights = np.tile(np.arange(count), n_steps), np.repeat(t, count), np.repeat(weights, count)
+        self.rows, self.t, self.weights = (
+            np.tile(np.arange(count), n_steps),
+            np.repeat(t, count),
+            np.repeat(weights, count),
+        )
         return self
 
     def integrate(self, run, integrand):
@@ -76,6 +81,7 @@ def scoring(method, model, x, target, internal_batch_size, common):
 
 def own_score(run):
     """For `Path.place`: the function that records the target's score of the samples `rows` at some points."""
+
     def forward(rows, points):
         leaf, scores = run.record(points)
         return leaf, scores[np.arange(len(rows)), run.target[rows]]

@@ -2,9 +2,10 @@
 
     integral of f(t) dt  ~  sum over k of weights[k] * f(points[k])
 
-All weights add up to 1, or a constant would be integrated wrongly. Gauss and Legendre's rule is exact for polynomials up to
-degree 2 n - 1; a network with kinks is no polynomial, so there no rule wins by much over the middle one.
+All weights add up to 1, or a constant would be integrated wrongly. Gauss and Legendre's rule is exact for polynomials
+up to degree 2 n - 1; a network with kinks is no polynomial, so there no rule wins by much over the middle one.
 """
+
 import numpy as np
 
 METHODS = ("gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid")

@@ -1,8 +1,9 @@
 """The model as every method sees it: inputs to scores, and scores back to inputs, in batches, counted.
 
-What is differentiated is called the *score*: the logit of the target class unless `score` says otherwise. Each sample's score
-depends on that sample alone, so the gradient of the sum of all scores holds every sample's own gradient.
+What is differentiated is called the *score*: the logit of the target class unless `score` says otherwise. Each sample's
+score depends on that sample alone, so the gradient of the sum of all scores holds every sample's own gradient.
 """
+
 import difflib
 import time
 from contextlib import contextmanager
@@ -14,15 +15,19 @@ from minigrad import functional as F
 
 from .attribution import Attribution
 
-SCORES = {"logit": lambda z: z, "probability": lambda z: F.softmax(z, 1), "log_probability": lambda z: F.log_softmax(z, 1)}
+SCORES = {
+    "logit": lambda z: z,
+    "probability": lambda z: F.softmax(z, 1),
+    "log_probability": lambda z: F.log_softmax(z, 1),
+}
 FEATURES_AT_ONCE = 2**20  # input values that are recorded on one tape, unless batch_size says otherwise: bounds memory
 
 
 class Scoring:
     """One call of a method: the checked input and target, the model in evaluation mode, the costs.
 
-    Use it as a context: ``with Scoring("saliency", model, x, target, **common) as run``; the model's training flags are put
-    back at the end, also after an error.
+    Use it as a context: ``with Scoring("saliency", model, x, target, **common) as run``; the model's training flags are
+    put back at the end, also after an error.
 
     Parameters
     ----------
@@ -88,7 +93,9 @@ class Scoring:
     def outputs(self, x, score=None):
         """All classes' scores (N, K) of the samples x, without a tape."""
         with minigrad.no_grad():
-            parts = [SCORES[score or self.score](self.model(minigrad.Tensor(x[part]))).data for part in self.batches(len(x))]
+            parts = [
+                SCORES[score or self.score](self.model(minigrad.Tensor(x[part]))).data for part in self.batches(len(x))
+            ]
         self.forwards += len(x)
         return np.concatenate(parts) if parts else np.zeros((0, 0), x.dtype)
 
@@ -110,7 +117,7 @@ class Scoring:
         return leaf, SCORES[self.score](logits)
 
     def record_layer(self, x, layer, part=None):
-        """A tape with a layer's output on it: (leaf, scores, activation). `layer` is a Module or its path; `part` as in `record`."""
+        """A tape with a layer's output on it: (leaf, scores, activation); `part` as in `record`."""
         path = layer_path(self.method, self.model, layer)
         leaf = minigrad.Tensor(x, requires_grad=True)
         logits, activations = self.model.named_activations(leaf)
@@ -143,11 +150,19 @@ class Scoring:
 
     def attribution(self, values, **fields):
         """The result, with what it cost."""
-        return Attribution(values, self.method, self.target, self.x, forwards=self.forwards, backwards=self.backwards,
-                           seconds=time.perf_counter() - self.start, **fields)
+        return Attribution(
+            values,
+            self.method,
+            self.target,
+            self.x,
+            forwards=self.forwards,
+            backwards=self.backwards,
+            seconds=time.perf_counter() - self.start,
+            **fields,
+        )
 
     def _learn(self, part, logits):
-        self._checked_logits(logits)
+        self._check_logits(logits, part.start)
         if self._logits is None:
             self._logits = np.empty((len(self.x), logits.shape[1]), logits.dtype)
         self._logits[part], self._known[part] = logits, True
@@ -157,26 +172,35 @@ class Scoring:
             ran = ", ".join(map(repr, difflib.get_close_matches(path, activations, 3, 0)))
             raise ValueError(f"{self.method}: layer {path!r} did not run in the forward pass; nearest that did: {ran}")
         if not isinstance(activations[path], minigrad.Tensor):
-            raise TypeError(f"{self.method}: layer {path!r} returned {type(activations[path]).__name__}, expected one Tensor; choose a layer in it")
+            raise TypeError(
+                f"{self.method}: layer {path!r} returned {type(activations[path]).__name__}, expected one Tensor; "
+                "choose a layer in it"
+            )
         return activations[path]
 
-    def _checked_logits(self, logits):
+    def _check_logits(self, logits, first):
         if logits.ndim != 2:
             raise ValueError(f"{self.method}: the model returned shape {logits.shape}, expected logits (N, classes)")
         if not np.isfinite(logits).all():
-            raise ValueError(f"{self.method}: the model returned NaN or infinity for sample {int(np.argmin(np.isfinite(logits).all(1)))}")
+            sample = first + int(np.argmin(np.isfinite(logits).all(1)))
+            raise ValueError(f"{self.method}: the model returned NaN or infinity for sample {sample}")
         if logits.shape[1] > 1 and (logits >= 0).all() and np.allclose(logits.sum(1), 1, atol=1e-4):
-            raise ValueError(f"{self.method}: the model returns probabilities (they add up to 1), expected logits; leave out its last "
-                             "softmax, and pass score='probability' if that is what you want explained")
+            raise ValueError(
+                f"{self.method}: the model returns probabilities (they add up to 1), expected logits; "
+                "leave out its last softmax, and pass score='probability' if that is what you want explained"
+            )
 
     def _checked_target(self, logits, wanted):
         count, classes = logits.shape
         target = logits.argmax(1) if wanted is None else np.asarray(wanted)
         if target.dtype.kind not in "iu" or target.shape not in ((), (count,)):
-            raise ValueError(f"{self.method}: target is {target.dtype} of shape {target.shape}, expected an integer, {count} integers, or None")
+            raise ValueError(
+                f"{self.method}: target is {target.dtype} of shape {target.shape}, "
+                f"expected an integer, {count} integers, or None"
+            )
         if target.size and not 0 <= target.min() <= target.max() < classes:
-            raise ValueError(f"{self.method}: target {target.max() if target.max() >= classes else target.min()} is out of range, "
-                             f"the model has classes 0..{classes - 1}")
+            wrong = target.max() if target.max() >= classes else target.min()
+            raise ValueError(f"{self.method}: target {wrong} is out of range, the model has classes 0..{classes - 1}")
         return np.broadcast_to(target, (count,)).astype(np.int64)
 
 
@@ -194,9 +218,11 @@ def evaluating(model):
 
 
 def layer_path(method, model, layer):
-    """The path of a layer given by path or as a Module of the model; ``path#2`` is the second call of a module in one run."""
+    """The path of a layer given as a Module or as a path; ``path#2`` is the second call of a module in one run."""
     if not isinstance(model, minigrad.nn.Module):
-        raise TypeError(f"{method}: model is {type(model).__name__}, expected a Module: a plain function has no layers to name")
+        raise TypeError(
+            f"{method}: model is {type(model).__name__}, expected a Module: a plain function has no layers to name"
+        )
     if isinstance(layer, str):
         try:
             model.get_submodule(layer.split("#")[0])
@@ -206,8 +232,10 @@ def layer_path(method, model, layer):
     for path, module in model.named_modules():
         if module is layer:
             return path
-    raise ValueError(f"{method}: layer {type(layer).__name__} is not part of the model; give a path such as "
-                     + ", ".join(repr(p) for p, _ in model.named_modules()[1:4]))
+    raise ValueError(
+        f"{method}: layer {type(layer).__name__} is not part of the model; give a path such as "
+        + ", ".join(repr(p) for p, _ in model.named_modules()[1:4])
+    )
 
 
 def as_baseline(method, baselines, x):
@@ -216,13 +244,17 @@ def as_baseline(method, baselines, x):
     try:
         return np.broadcast_to(baseline, x.shape)
     except ValueError:
-        raise ValueError(f"{method}: baselines has shape {baseline.shape}, expected a number or shape {x.shape} (or one row of it)") from None
+        raise ValueError(
+            f"{method}: baselines has shape {baseline.shape}, expected a number or shape {x.shape} (or one row of it)"
+        ) from None
 
 
 def _checked_input(method, x, bounds):
     x = np.asarray(x)
     if x.dtype.kind != "f":
-        raise TypeError(f"{method}: x has dtype {x.dtype}, expected floats in [0, 1]; for bytes: x.astype(np.float32) / 255")
+        raise TypeError(
+            f"{method}: x has dtype {x.dtype}, expected floats in [0, 1]; for bytes: x.astype(np.float32) / 255"
+        )
     if x.ndim < 2:
         raise ValueError(f"{method}: x has shape {x.shape}, expected (N, C, H, W); one image is x[None]")
     if not len(x):
@@ -230,6 +262,8 @@ def _checked_input(method, x, bounds):
     if not np.isfinite(x).all():
         raise ValueError(f"{method}: x holds NaN or infinity")
     if bounds is not None and x.size and (x.min() < bounds[0] or x.max() > bounds[1]):
-        raise ValueError(f"{method}: x goes from {x.min():g} to {x.max():g}, expected {bounds[0]}..{bounds[1]}; models take pixels in "
-                         "[0, 1] and standardise them inside (pass bounds=None if your model differs)")
+        raise ValueError(
+            f"{method}: x goes from {x.min():g} to {x.max():g}, expected {bounds[0]}..{bounds[1]}; "
+            "models take pixels in [0, 1] and standardise them inside (pass bounds=None if your model differs)"
+        )
     return x

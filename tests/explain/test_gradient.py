@@ -95,23 +95,34 @@ def test_another_score(score):
     np.testing.assert_allclose(explain.saliency(model, x, 2, absolute=False, score=score).values, right, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("change", "error", "match"), [
-    ({"target": 5}, ValueError, r"saliency: target 5 is out of range, the model has classes 0\.\.4"),
-    ({"target": [0, 1, -1]}, ValueError, r"target -1 is out of range"),
-    ({"target": [0, 1]}, ValueError, r"target is int64 of shape \(2,\), expected an integer, 3 integers, or None"),
-    ({"target": [0, 1, 2, 3]}, ValueError, r"target is int64 of shape \(4,\)"),
-    ({"target": 1.5}, ValueError, r"target is float64 of shape \(\)"),
-    ({"x": nets.images() * 2}, ValueError, r"x goes from .*, expected 0\.\.1; .*bounds=None"),
-    ({"x": nets.images() * np.nan}, ValueError, r"x holds NaN"),
-    ({"x": nets.images()[:0]}, ValueError, r"x has shape \(0, 2, 12, 12\), which holds no samples"),
-    ({"x": np.zeros((1, 2, 12, 12), np.uint8)}, TypeError, r"x has dtype uint8, expected floats"),
-    ({"x": np.zeros(3)}, ValueError, r"x has shape \(3,\), expected \(N, C, H, W\)"),
-    ({"score": "odds"}, ValueError, r"score is 'odds', expected one of logit"),
-    ({"batch_size": 0}, ValueError, r"batch_size is 0, expected an integer of at least 1"),
-    ({"model": nn.Sequential(nets.build("cnn"), nn.Softmax(1))}, ValueError, r"returns probabilities .* score='probability'"),
-    ({"model": nn.Sequential(nets.build("cnn"), lambda z: z / 0)}, ValueError, r"returned NaN or infinity for sample 0"),
-    ({"model": lambda x: x}, ValueError, r"returned shape \(3, 2, 12, 12\), expected logits"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"target": 5}, ValueError, r"saliency: target 5 is out of range, the model has classes 0\.\.4"),
+        ({"target": [0, 1, -1]}, ValueError, r"target -1 is out of range"),
+        ({"target": [0, 1]}, ValueError, r"target is int64 of shape \(2,\), expected an integer, 3 integers, or None"),
+        ({"target": [0, 1, 2, 3]}, ValueError, r"target is int64 of shape \(4,\)"),
+        ({"target": 1.5}, ValueError, r"target is float64 of shape \(\)"),
+        ({"x": nets.images() * 2}, ValueError, r"x goes from .*, expected 0\.\.1; .*bounds=None"),
+        ({"x": nets.images() * np.nan}, ValueError, r"x holds NaN"),
+        ({"x": nets.images()[:0]}, ValueError, r"x has shape \(0, 2, 12, 12\), which holds no samples"),
+        ({"x": np.zeros((1, 2, 12, 12), np.uint8)}, TypeError, r"x has dtype uint8, expected floats"),
+        ({"x": np.zeros(3)}, ValueError, r"x has shape \(3,\), expected \(N, C, H, W\)"),
+        ({"score": "odds"}, ValueError, r"score is 'odds', expected one of logit"),
+        ({"batch_size": 0}, ValueError, r"batch_size is 0, expected an integer of at least 1"),
+        (
+            {"model": nn.Sequential(nets.build("cnn"), nn.Softmax(1))},
+            ValueError,
+            r"returns probabilities .* score='probability'",
+        ),
+        (
+            {"model": nn.Sequential(nets.build("cnn"), lambda z: z / 0)},
+            ValueError,
+            r"returned NaN or infinity for sample 0",
+        ),
+        ({"model": lambda x: x}, ValueError, r"returned shape \(3, 2, 12, 12\), expected logits"),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
 def test_bad_input_is_named(change, error, match):
     call = {"model": nets.build("cnn"), "x": nets.images(), "target": None, **change}

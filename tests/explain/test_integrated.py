@@ -87,12 +87,19 @@ def test_every_piece_is_linear_and_no_two_are_one():
     assert np.mean(np.abs(np.diff(slope)) > 1e-9) > 0.5  # a bend of a unit that the pool passes over changes nothing
 
 
-@pytest.mark.parametrize("model", [
-    lambda x: F.leaky_relu(x - 0.3, 0.1), lambda x: (x - 0.4).abs(), lambda x: x.clip(0.2, 0.6), lambda x: x.maximum(0.5),
-    lambda x: minigrad.minimum(x, 1 - 2 * x), lambda x: minigrad.stack([x.max(1), x.min(1)], 1),
-    lambda x: F.max_pool2d(x.reshape(-1, 1, 3, 3), 2, 1, 1).flatten(1),
-    lambda x: minigrad.einsum("nk,ok->no", x.relu() / 3, np.ones((2, 9))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda x: F.leaky_relu(x - 0.3, 0.1),
+        lambda x: (x - 0.4).abs(),
+        lambda x: x.clip(0.2, 0.6),
+        lambda x: x.maximum(0.5),
+        lambda x: minigrad.minimum(x, 1 - 2 * x),
+        lambda x: minigrad.stack([x.max(1), x.min(1)], 1),
+        lambda x: F.max_pool2d(x.reshape(-1, 1, 3, 3), 2, 1, 1).flatten(1),
+        lambda x: minigrad.einsum("nk,ok->no", x.relu() / 3, np.ones((2, 9))),
+    ],
+)
 def test_every_op_with_kinks_is_integrated_exactly(model):
     rng = np.random.default_rng(2)
     x, b = rng.random((6, 9)), rng.random((6, 9))
@@ -104,7 +111,9 @@ def test_every_op_with_kinks_is_integrated_exactly(model):
 
 def test_exact_on_a_corner_worked_out_by_hand():
     """relu(x1 + x2 - 1) along the diagonal from 0 to (1, 1): on for t > 1/2, so each gets a half."""
-    found = explain.integrated_gradients(lambda x: (x.sum(1, keepdim=True) - 1).relu(), np.ones((1, 2)), 0, method="exact")
+    found = explain.integrated_gradients(
+        lambda x: (x.sum(1, keepdim=True) - 1).relu(), np.ones((1, 2)), 0, method="exact"
+    )
     np.testing.assert_allclose(found.values, [[0.5, 0.5]], rtol=1e-15)
     assert found.extra["pieces"].tolist() == [2]
 
@@ -129,8 +138,12 @@ def test_exact_on_flat_and_equal_images():
 
 
 def test_exact_in_float32_stays_float32():
-    found = explain.integrated_gradients(nets.build("cnn", dtype=np.float32), nets.images(dtype=np.float32), 1, method="exact")
-    right = explain.integrated_gradients(nets.build("cnn"), nets.images(dtype=np.float32).astype(float), 1, method="exact")
+    found = explain.integrated_gradients(
+        nets.build("cnn", dtype=np.float32), nets.images(dtype=np.float32), 1, method="exact"
+    )
+    right = explain.integrated_gradients(
+        nets.build("cnn"), nets.images(dtype=np.float32).astype(float), 1, method="exact"
+    )
     assert found.dtype == np.float32
     np.testing.assert_allclose(found.values, right.values, rtol=1e-3, atol=1e-5)
 
@@ -141,7 +154,9 @@ def test_errors_of_the_rules_shrink():
     for method, found in errors.items():
         assert found.shape == (2, 3)
         assert (found[1] < found[0] / 5).all() and (found[1] > 0).all(), method
-    short = explain.quadrature_errors(nets.build("cnn"), nets.images(), 1, n_steps=[400], methods=["riemann_trapezoid"], compat="captum")
+    short = explain.quadrature_errors(
+        nets.build("cnn"), nets.images(), 1, n_steps=[400], methods=["riemann_trapezoid"], compat="captum"
+    )
     assert (short["riemann_trapezoid"] > errors["riemann_trapezoid"][1]).all()
 
 
@@ -157,29 +172,45 @@ def test_baselines_may_be_a_number_one_row_or_all():
 def test_the_batch_size_goes_by_captums_name_too():
     model, x = nets.build("cnn"), nets.images()
     one = explain.integrated_gradients(model, x, 1, n_steps=6, internal_batch_size=1)
-    np.testing.assert_allclose(one.values, explain.integrated_gradients(model, x, 1, n_steps=6).values, rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(
+        one.values, explain.integrated_gradients(model, x, 1, n_steps=6).values, rtol=1e-10, atol=1e-14
+    )
 
 
-@pytest.mark.parametrize(("options", "error", "match"), [
-    ({"n_steps": 0}, ValueError, r"integrated_gradients: n_steps is 0, expected at least 1 for gausslegendre"),
-    ({"n_steps": 1, "method": "riemann_trapezoid"}, ValueError, r"n_steps is 1, expected at least 2 for riemann_trapezoid"),
-    ({"n_steps": 2.5}, TypeError, r"n_steps is 2.5, expected an integer"),
-    ({"method": "simpson"}, ValueError, r"method is 'simpson', expected one of gausslegendre, .* or exact"),
-    ({"compat": "shap"}, ValueError, r"compat is 'shap', expected None or 'captum'"),
-    ({"baselines": np.zeros((2, 12))}, ValueError, r"baselines has shape \(2, 12\), expected a number or shape \(3, 2, 12, 12\)"),
-    ({"baselines": np.zeros((2, 2, 12, 12))}, ValueError, r"baselines has shape \(2, 2, 12, 12\)"),
-    ({"target": 9}, ValueError, r"target 9 is out of range"),
-    ({"internal_batch_size": 0}, ValueError, r"batch_size is 0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"n_steps": 0}, ValueError, r"integrated_gradients: n_steps is 0, expected at least 1 for gausslegendre"),
+        (
+            {"n_steps": 1, "method": "riemann_trapezoid"},
+            ValueError,
+            r"n_steps is 1, expected at least 2 for riemann_trapezoid",
+        ),
+        ({"n_steps": 2.5}, TypeError, r"n_steps is 2.5, expected an integer"),
+        ({"method": "simpson"}, ValueError, r"method is 'simpson', expected one of gausslegendre, .* or exact"),
+        ({"compat": "shap"}, ValueError, r"compat is 'shap', expected None or 'captum'"),
+        (
+            {"baselines": np.zeros((2, 12))},
+            ValueError,
+            r"baselines has shape \(2, 12\), expected a number or shape \(3, 2, 12, 12\)",
+        ),
+        ({"baselines": np.zeros((2, 2, 12, 12))}, ValueError, r"baselines has shape \(2, 2, 12, 12\)"),
+        ({"target": 9}, ValueError, r"target 9 is out of range"),
+        ({"internal_batch_size": 0}, ValueError, r"batch_size is 0"),
+    ],
+)
 def test_bad_options_are_named(options, error, match):
     with pytest.raises(error, match=match):
         explain.integrated_gradients(nets.build("cnn"), nets.images(), **options)
 
 
-@pytest.mark.parametrize(("name", "score", "culprit"), [
-    ("smooth", "logit", r"Sigmoid in 1 is not piecewise linear.*gausslegendre"),
-    ("cnn", "probability", r"Softmax in no module is not piecewise linear.*score='logit'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "score", "culprit"),
+    [
+        ("smooth", "logit", r"Sigmoid in 1 is not piecewise linear.*gausslegendre"),
+        ("cnn", "probability", r"Softmax in no module is not piecewise linear.*score='logit'"),
+    ],
+)
 def test_exact_names_the_op_that_is_curved(name, score, culprit):
     with pytest.raises(ValueError, match=culprit):
         explain.integrated_gradients(nets.build(name), nets.images(), 1, method="exact", score=score)

@@ -21,7 +21,11 @@ def test_kinds_are_moments_of_the_gradients():
     x = nets.images()
     noise = np.random.default_rng(0).normal(0, 0.2, (7, *x.shape))
     gradients = 2 * (x + noise)
-    for kind, right in (("smoothgrad", gradients.mean(0)), ("smoothgrad_sq", (gradients**2).mean(0)), ("vargrad", gradients.var(0))):
+    for kind, right in (
+        ("smoothgrad", gradients.mean(0)),
+        ("smoothgrad_sq", (gradients**2).mean(0)),
+        ("vargrad", gradients.var(0)),
+    ):
         found = explain.smooth_grad(squares, x, 0, noise=noise, kind=kind)
         np.testing.assert_allclose(found.values, right, rtol=1e-10)
     error = explain.smooth_grad(squares, x, 0, noise=noise).extra["standard_error"]
@@ -65,13 +69,12 @@ METHODS = [explain.smooth_grad, partial(explain.gradient_shap, baselines=nets.im
 @pytest.mark.parametrize("method", METHODS)
 def test_randomness_is_the_callers(method):
     model, x = nets.build("cnn"), nets.images()
-    np.random.seed(0)
     first, again, other = (method(model, x, 1, n_samples=3, rng=np.random.default_rng(s)).values for s in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
-    state = np.random.get_state()[1].copy()
+    state = np.random.get_state()[1].copy()  # noqa: NPY002  the global generator must not be touched
     method(model, x, 1, n_samples=3)
-    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
 
 
 def test_gradient_shap_by_hand():
@@ -87,26 +90,50 @@ def test_gradient_shap_by_hand():
 
 def test_gradient_shap_is_complete_on_average():
     model, x, pool = nets.build("smooth"), nets.images(), nets.images(4, seed=6)
-    few, many = (explain.gradient_shap(model, x, 2, baselines=pool, n_samples=n, rng=np.random.default_rng(0)) for n in (20, 2000))
+    few, many = (
+        explain.gradient_shap(model, x, 2, baselines=pool, n_samples=n, rng=np.random.default_rng(0))
+        for n in (20, 2000)
+    )
     assert np.abs(many.delta).max() < 0.005 < np.abs(few.delta).max()
     one = explain.gradient_shap(model, x, 2, baselines=pool[:1], n_samples=2000, rng=np.random.default_rng(0))
     ig = explain.integrated_gradients(model, x, 2, baselines=pool[:1])
     assert (np.abs(one.values - ig.values) < 5 * one.extra["standard_error"] + 1e-12).all()
 
 
-@pytest.mark.parametrize(("method", "options", "match"), [
-    (explain.smooth_grad, {"kind": "median"}, r"smooth_grad: kind is 'median', expected one of smoothgrad, smoothgrad_sq, vargrad"),
-    (explain.smooth_grad, {"n_samples": 0}, r"smooth_grad: n_samples is 0, expected an integer of at least 1"),
-    (explain.smooth_grad, {"n_samples": 2.0}, r"n_samples is 2.0"),
-    (explain.smooth_grad, {"stdev": -1}, r"stdev is -1, expected a number of at least 0"),
-    (explain.smooth_grad, {"stdev": [0.1, 0.2]}, r"stdev is \[0.1, 0.2\]"),
-    (explain.smooth_grad, {"noise": np.zeros((4, 9))}, r"noise has shape \(4, 9\), expected \(n_samples, \*\(3, 2, 12, 12\)\)"),
-    (explain.gradient_shap, {"baselines": nets.images(2)[:, :1]}, r"gradient_shap: baselines has shape \(2, 1, 12, 12\), .*\(B, 2, 12, 12\)"),
-    (explain.gradient_shap, {"baselines": nets.images(2), "draws": ([0, 2], [0.5, 0.5], np.zeros((2, 1, 1, 1, 1)))},
-     r"choices of draws go from 0 to 2, expected integers in 0\.\.1"),
-    (explain.gradient_shap, {"baselines": 0, "draws": ([0], [0.5, 0.5], np.zeros((2, 1, 1, 1, 1)))},
-     r"choices of draws has shape \(1, 1\), expected \(2,\) or \(2, 3\)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "options", "match"),
+    [
+        (
+            explain.smooth_grad,
+            {"kind": "median"},
+            r"smooth_grad: kind is 'median', expected one of smoothgrad, smoothgrad_sq, vargrad",
+        ),
+        (explain.smooth_grad, {"n_samples": 0}, r"smooth_grad: n_samples is 0, expected an integer of at least 1"),
+        (explain.smooth_grad, {"n_samples": 2.0}, r"n_samples is 2.0"),
+        (explain.smooth_grad, {"stdev": -1}, r"stdev is -1, expected a number of at least 0"),
+        (explain.smooth_grad, {"stdev": [0.1, 0.2]}, r"stdev is \[0.1, 0.2\]"),
+        (
+            explain.smooth_grad,
+            {"noise": np.zeros((4, 9))},
+            r"noise has shape \(4, 9\), expected \(n_samples, \*\(3, 2, 12, 12\)\)",
+        ),
+        (
+            explain.gradient_shap,
+            {"baselines": nets.images(2)[:, :1]},
+            r"gradient_shap: baselines has shape \(2, 1, 12, 12\), .*\(B, 2, 12, 12\)",
+        ),
+        (
+            explain.gradient_shap,
+            {"baselines": nets.images(2), "draws": ([0, 2], [0.5, 0.5], np.zeros((2, 1, 1, 1, 1)))},
+            r"choices of draws go from 0 to 2, expected integers in 0\.\.1",
+        ),
+        (
+            explain.gradient_shap,
+            {"baselines": 0, "draws": ([0], [0.5, 0.5], np.zeros((2, 1, 1, 1, 1)))},
+            r"choices of draws has shape \(1, 1\), expected \(2,\) or \(2, 3\)",
+        ),
+    ],
+)
 def test_bad_options_are_named(method, options, match):
     with pytest.raises(ValueError, match=match):
         method(nets.build("cnn"), nets.images(), **options)

@@ -19,7 +19,9 @@ METHODS = {
     "integrated_gradients": partial(explain.integrated_gradients, n_steps=5, baselines=0.5),
     "integrated_gradients exact": partial(explain.integrated_gradients, method="exact"),
     "smooth_grad": partial(explain.smooth_grad, n_samples=5),
-    "smooth_grad of integrated": partial(explain.smooth_grad, method=explain.integrated_gradients, n_samples=3, n_steps=3),
+    "smooth_grad of integrated": partial(
+        explain.smooth_grad, method=explain.integrated_gradients, n_samples=3, n_steps=3
+    ),
     "vargrad": partial(explain.smooth_grad, n_samples=5, kind="vargrad"),
     "gradient_shap": partial(explain.gradient_shap, n_samples=5, baselines=nets.images(4, seed=7), stdev=0.1),
     "grad_cam": partial(explain.grad_cam, **DEEP),
@@ -83,8 +85,12 @@ def test_the_model_and_the_input_are_left_as_they_were(name):
     assert [m.training for m in model.modules()] == [True] * 4 + [False] + [True] * 5
 
 
-METHODS_OF = {"integrated_gradients exact": "integrated_gradients", "smooth_grad of integrated": "smooth_grad", "vargrad": "smooth_grad",
-              "layer_conductance by differences": "layer_conductance"}
+METHODS_OF = {
+    "integrated_gradients exact": "integrated_gradients",
+    "smooth_grad of integrated": "smooth_grad",
+    "vargrad": "smooth_grad",
+    "layer_conductance by differences": "layer_conductance",
+}
 
 
 @pytest.mark.parametrize("name", METHODS)
