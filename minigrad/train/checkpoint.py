@@ -106,9 +106,11 @@ def read(path):
     return arrays, meta
 
 
-def belongings(model, optimizer, schedule, train, test, batch_size, augment, label_smoothing):
+def belongings(run, train, test, batch_size, augment, label_smoothing):
     """Describe in JSON what a run's numbers depend on and a checkpoint does not hold, for people to compare too."""
+    model, optimizer, schedule = run.model, run.optimizer, run.schedule
     named = [(path, part.shape) for path, part in (*model.named_parameters(), *model.named_buffers())]
+    named += run.generators()  # the names of layers that draw random numbers
     architecture = getattr(model, "architecture", None) or type(model).__name__
     return {
         "model": f"{json.dumps(architecture)}, {sum(p.size for p in model.parameters()):,} parameters "

@@ -32,7 +32,7 @@ class Metrics:
     probabilities: np.ndarray
 
 
-def evaluate(model, dataset, batch_size=250):
+def evaluate(model, dataset, batch_size=64):
     """Run a model over a dataset in evaluation mode, without recording a tape; the model's modes are put back.
 
     Parameters

@@ -109,17 +109,16 @@ def fit(model, train, test, *, epochs=10, batch_size=64, optimizer, schedule=Non
     check_model(model, train)
     run = Run(model, optimizer, schedule, *rng.spawn(2))
     shown = Progress(progress, epochs, len(train))
-    save = _saver(run, checkpoint, resume, shown, belongings(
-        model, optimizer, schedule, train, test, batch_size, augment, label_smoothing))
+    save = _saver(run, checkpoint, resume, shown,
+                  belongings(run, train, test, batch_size, augment, label_smoothing))
     feed = batches(train, batch_size, rng=run.augmentation, augment=augment)
-    with _until_stopped(checkpoint) as stopped:
+    with _until_stopped(checkpoint) as stopped, shown:
         while run.position.epoch < epochs:
             _train_epoch(run, feed, shown, stopped, label_smoothing=label_smoothing, anomaly=anomaly)
             if run.position.batch == len(feed):
                 _close_epoch(run, test, shown)
             save()
             if stopped():
-                shown.close()
                 at = run.position
                 raise KeyboardInterrupt(f"fit: stopped after {at.epoch} of {epochs} epochs and {at.batch} of "
                                         f"{len(feed)} batches; saved in {checkpoint}, go on with resume=True")
@@ -153,7 +152,6 @@ def _train_epoch(run, feed, shown, stopped, **options):
         try:
             loss, right = train_step(run.model, run.optimizer, images, labels, **options)
         except FloatingPointError as error:
-            shown.close()
             raise _diverged(f"epoch {at.epoch + 1}, batch {at.batch + 1} of {len(feed)}: {error}", run) from error
         at.batch += 1
         at.images += len(images)

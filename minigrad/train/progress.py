@@ -14,6 +14,14 @@ class Progress:
         self.show, self.epochs, self.images = show, epochs, images
         self.bar = None
 
+    def __enter__(self):
+        """Return itself; at the end of the `with` block the bar goes, whatever ended it."""
+        return self
+
+    def __exit__(self, *error):
+        """Take the bar away."""
+        self.close()
+
     def start(self, epoch, done):
         """Begin (or take up again, after `done` images) an epoch counted from 0."""
         if self.show and sys.stderr.isatty():

@@ -160,6 +160,7 @@ def other_network():
 
 @pytest.mark.parametrize(("named", "change"), [
     ("model", {"model": other_network()}),
+    ("model", {"model": nn.Sequential(*network(), nn.Dropout(0.1))}),
     ("optimizer was Adam", {"optimizer": "sgd"}),
     ("optimizer .*lr=0.01.*lr=0.02", {"optimizer": "lr"}),
     ("training set was bars, 72 .*, is bars, 71 ", {"train": TRAIN[:71]}),
