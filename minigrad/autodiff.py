@@ -1,11 +1,12 @@
 """A derivative is one walk over the tape; an explanation is the same walk with other rules.
 
 Reverse mode in one sentence: start with a seed at `y`, visit the tape from newest to oldest, and let every op turn the
-cotangent of its output into cotangents of its inputs (its vjp, "vector-Jacobian product"), adding up where a tensor was used
-more than once. Creation order is a topological order, so when a tensor is visited its cotangent is already complete.
+cotangent of its output into cotangents of its inputs (its vjp, "vector-Jacobian product"), adding up where a tensor
+was used more than once. Creation order is a topological order, so when a tensor is visited its cotangent is already
+complete.
 
-A *rule* has the signature of a vjp, `rule(op, g, y, *xs) -> one thunk or None per input`, so `ReLU.vjp` is itself the default
-rule of a ReLU, and guided backpropagation is `grad(y, x, rules=...)` with another function for it.
+A *rule* has the signature of a vjp, `rule(op, g, y, *xs) -> one thunk or None per input`, so `ReLU.vjp` is itself the
+default rule of a ReLU, and guided backpropagation is `grad(y, x, rules=...)` with another function for it.
 """
 import numpy as np
 
@@ -189,8 +190,10 @@ def _check_fresh(function, t, replaced=()):
     for x, then in zip((*t.inputs, t), t.stamps, strict=True):
         if x not in replaced and stamp(x) != then:
             which = "output" if x is t else "input"
-            raise RuntimeError(f"{function}: the {which} of {place(t)} (shape {x.shape}) was overwritten after the forward pass, "
-                               "by an optimizer step or an in-place write: run the forward pass again")
+            raise RuntimeError(
+                f"{function}: the {which} of {place(t)} (shape {x.shape}) was overwritten after the "
+                "forward pass, by an optimizer step or an in-place write: run the forward pass again"
+            )
 
 
 def _check_pulled(g, x, t, rule, anomaly):

@@ -1,9 +1,9 @@
 """Is a derivative right? Ask finite differences, along random directions.
 
 For f with output y, a random cotangent u and a random direction v, the number <u, J v> can be had in two ways: from the
-tape as <J^T u, v>, and from f alone as the slope of t -> <u, f(x + t v)> at 0. One direction tests all inputs at once. The
-slope is taken with central differences at two step sizes and Richardson's extrapolation, whose error falls with the fourth
-power of the step, so that float64 leaves ten digits or so.
+tape as <J^T u, v>, and from f alone as the slope of t -> <u, f(x + t v)> at 0. One direction tests all inputs at once.
+The slope is taken with central differences at two step sizes and Richardson's extrapolation, whose error falls with
+the fourth power of the step, so that float64 leaves ten digits or so.
 
 At a kink (ReLU at 0, two pixels tied in a max-pool) no two-sided slope exists. Beside one, the two step sizes disagree;
 on one, the slopes to the left and to the right stay apart however small the step. The check then says so instead of
@@ -110,8 +110,11 @@ def _compare(analytic, numeric, spread, size, rtol, level):
         raise KinkError(f"check_grads: order {level}: finite differences do not settle (they move by {spread:.1e} of "
                         f"{scale:.1e}): a kink, a tie or a pole is near; move the point away from it")
     if abs(analytic - numeric) > rtol * scale:
-        raise AssertionError(f"check_grads: order {level}: the tape says {analytic:.12g}, finite differences {numeric:.12g} "
-                             f"(relative error {abs(analytic - numeric) / scale:.1e}, allowed {rtol:.0e})")
+        raise AssertionError(
+            f"check_grads: order {level}: the tape says {analytic:.12g}, finite differences "
+            f"{numeric:.12g} (relative error {abs(analytic - numeric) / scale:.1e}, allowed "
+            f"{rtol:.0e})"
+        )
 
 
 def _tuple(ys):

@@ -1,7 +1,7 @@
-"""Derivatives as functions: `vjp`, `jvp`, `hvp`, `jacobian`, `hessian`, with the signatures of `torch.autograd.functional`.
+"""Derivatives as functions: `vjp jvp hvp jacobian hessian`, with the signatures of `torch.autograd.functional`.
 
-All come from reverse mode alone. A vjp is linear in its cotangent u, and the derivative of <vjp(u), v> with respect to u is
-the jvp along v: forward mode as the reverse of the reverse. They record their tapes under `no_grad` too.
+All come from reverse mode alone. A vjp is linear in its cotangent u, and the derivative of <vjp(u), v> with respect to
+u is the jvp along v: forward mode as the reverse of the reverse. They record their tapes under `no_grad` too.
 """
 import numpy as np
 
@@ -58,7 +58,7 @@ def hvp(func, inputs, v=None, create_graph=False):
 
 @setting(recording, True)
 def jacobian(func, inputs, create_graph=False):
-    """All derivatives of all outputs: shape (*output, *input), one for each input. Costs one walk per output element."""
+    """All derivatives of all outputs, shape (*output, *input) for each input, at one walk per output element."""
     xs, single = _leaves(inputs, create_graph)
     y = func(*xs)
     rows = []
@@ -93,7 +93,10 @@ def _leaves(inputs, create_graph):
 def _like(xs, v, function):
     vs = [v] if isinstance(v, (Tensor, np.ndarray)) else list(v)
     if [np.shape(t) for t in vs] != [x.shape for x in xs]:
-        raise ValueError(f"{function}: v has shapes {[np.shape(t) for t in vs]}, expected those of the inputs, {[x.shape for x in xs]}")
+        raise ValueError(
+            f"{function}: v has shapes {[np.shape(t) for t in vs]}, expected those of the inputs, "
+            f"{[x.shape for x in xs]}"
+        )
     return [t if isinstance(t, Tensor) else Tensor(np.asarray(t, x.dtype)) for t, x in zip(vs, xs, strict=True)]
 
 

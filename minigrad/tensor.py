@@ -1,16 +1,16 @@
 """The two ideas the whole library rests on: a Tensor that remembers, and an Op that can be asked again.
 
-A forward pass leaves a *tape*: every Tensor knows the Op that made it and the Tensors it was made from. The tape is plain
-data (no closures, no reference cycles), so anybody may walk it: `autodiff.grad` walks it backwards with each op's
-derivative, an attribution method walks the same tape with other rules, `draw` turns it into a picture.
+A forward pass leaves a *tape*: every Tensor knows the Op that made it and the Tensors it was made from. The tape is
+plain data (no closures, no reference cycles), so anybody may walk it: `autodiff.grad` walks it backwards with each
+op's derivative, an attribution method walks the same tape with other rules, `draw` turns it into a picture.
 
     x ──┐
         Mul ── y          y.op == Mul(), y.inputs == (x, w), y.serial > x.serial
     w ──┘
 
-Two facts make the engine short. `serial` counts creations, so sorting by it *is* a topological order: no recursion and no
-limit on depth. And an Op holds settings only, never operands, so it can be applied again to other operands: a rule such as
-LRP-gamma is the same convolution with other weights.
+Two facts make the engine short. `serial` counts creations, so sorting by it *is* a topological order: no recursion and
+no limit on depth. And an Op holds settings only, never operands, so it can be applied again to other operands: a rule
+such as LRP-gamma is the same convolution with other weights.
 """
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -89,7 +89,7 @@ class Tensor:
         self.bump()
 
     def bump(self):
-        """Say that `data` was overwritten in place, so that a tape which used the old values raises instead of lying."""
+        """Say that `data` was overwritten in place: a tape that used the old values then raises instead of lying."""
         self.version += 1
 
     shape = property(lambda self: self._data.shape, doc="Lengths of the axes, a tuple.")
@@ -104,7 +104,10 @@ class Tensor:
     def item(self):
         """The only element as a Python number."""
         if self.size != 1:
-            raise ValueError(f"item: the tensor has {self.size} elements (shape {self.shape}), expected 1; reduce it or index it first")
+            raise ValueError(
+                f"item: the tensor has {self.size} elements (shape {self.shape}), expected 1; reduce it "
+                "or index it first"
+            )
         return self._data.item()
 
     def detach(self):
@@ -128,7 +131,10 @@ class Tensor:
 
     def __bool__(self):
         if self.size != 1:
-            raise ValueError(f"bool: the truth of {self.size} elements is ambiguous (shape {self.shape}); use (t.data > 0).any() or .all()")
+            raise ValueError(
+                f"bool: the truth of {self.size} elements is ambiguous (shape {self.shape}); use (t.data "
+                "> 0).any() or .all()"
+            )
         return bool(self._data)
 
     def __float__(self):
@@ -141,9 +147,9 @@ class Tensor:
 def stamp(t):
     """What tells that `t` was overwritten: its version, its shape, and the bytes of a few elements spread over it.
 
-    The version catches `t.data = …`, `t.data -= …` and every optimizer. Writing through the array itself (`t.data[...] = 0`)
-    escapes any counter; the fingerprint catches that for arrays up to `SAMPLE` elements always, and for larger ones
-    when one of the sampled elements changed.
+    The version catches `t.data = …`, `t.data -= …` and every optimizer. Writing through the array itself (`t.data[...]
+    = 0`) escapes any counter; the fingerprint catches that for arrays up to `SAMPLE` elements always, and for larger
+    ones when one of the sampled elements changed.
     """
     data = t._data
     step = max(1, data.size // SAMPLE)
@@ -178,11 +184,11 @@ def as_array(data):
 class Op:
     """A primitive and its settings, never its operands.
 
-    A subclass is a frozen dataclass with two methods. `forward(*arrays) -> array` computes, on ndarrays. `vjp(g, y, *xs)`
-    returns one thunk (or None, for an input that has no derivative) per input; a thunk takes nothing and gives the
-    derivative of sum(g * y) with respect to that input. It is written in Tensors and ops, so derivatives of derivatives come
-    for free, and only the thunks somebody asks for are ever run. A vjp may use the settings, `y` and the inputs; nothing
-    else is saved.
+    A subclass is a frozen dataclass with two methods. `forward(*arrays) -> array` computes, on ndarrays. `vjp(g, y,
+    *xs)` returns one thunk (or None, for an input that has no derivative) per input; a thunk takes nothing and gives
+    the derivative of sum(g * y) with respect to that input. It is written in Tensors and ops, so derivatives of
+    derivatives come for free, and only the thunks somebody asks for are ever run. A vjp may use the settings, `y` and
+    the inputs; nothing else is saved.
     """
 
     def forward(self, *xs):

@@ -1,7 +1,8 @@
 """The functions of a neural network, named as in `torch.nn.functional`.
 
-Each checks what it is given, then applies one op, or composes several where no paper gives a rule for the whole. Images are
-(N, C, H, W); a setting such as `stride` is an integer or a pair (vertical, horizontal); `x` may be a Tensor or an ndarray.
+Each checks what it is given, then applies one op, or composes several where no paper gives a rule for the whole.
+Images are (N, C, H, W); a setting such as `stride` is an integer or a pair (vertical, horizontal); `x` may be a Tensor
+or an ndarray.
 """
 from ..ops.arrange import cat, gather, stack
 from ..ops.methods import logsumexp, maximum, minimum, where

@@ -28,8 +28,10 @@ def operands(function, x, **others):
     tensors = {name: as_tensor(t, what=f"{function}: {name}") for name, t in others.items() if t is not None}
     for name, t in tensors.items():
         if t.dtype != x.dtype:
-            raise TypeError(f"{function}: x is {x.dtype} but {name} is {t.dtype}, expected one dtype; convert one of them, "
-                            f"e.g. x.astype(np.{t.dtype})")
+            raise TypeError(
+                f"{function}: x is {x.dtype} but {name} is {t.dtype}, expected one dtype; convert one of "
+                f"them, e.g. x.astype(np.{t.dtype})"
+            )
     return list(tensors.values())
 
 
@@ -41,8 +43,10 @@ def labels(function, target, logits, ignore_index):
                         "convert it with target.astype(np.int64)")
     expected = (logits.shape[0], *logits.shape[2:])
     if target.shape != expected:
-        raise ValueError(f"{function}: target has shape {target.shape}, expected {expected} for scores of shape {logits.shape}; "
-                         "give one class index per sample, not a one-hot vector")
+        raise ValueError(
+            f"{function}: target has shape {target.shape}, expected {expected} for scores of shape "
+            f"{logits.shape}; give one class index per sample, not a one-hot vector"
+        )
     classes = logits.shape[1]
     wrong = (target != ignore_index) & ((target < 0) | (target >= classes))
     if wrong.any():

@@ -94,9 +94,12 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
     """
     query = floats("scaled_dot_product_attention", query, "query")
     key, value = operands("scaled_dot_product_attention", query, key=key, value=value)
-    if min(query.ndim, key.ndim, value.ndim) < 2 or query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
-        raise ValueError(f"scaled_dot_product_attention: query {query.shape}, key {key.shape} and value {value.shape} do not "
-                         "fit: expected (..., L, E), (..., S, E) and (..., S, V)")
+    vectors = min(query.ndim, key.ndim, value.ndim) < 2
+    if vectors or query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
+        raise ValueError(
+            f"scaled_dot_product_attention: query {query.shape}, key {key.shape} and value {value.shape} "
+            "do not fit: expected (..., L, E), (..., S, E) and (..., S, V)"
+        )
     if is_causal and attn_mask is not None:
         raise ValueError("scaled_dot_product_attention: give attn_mask or is_causal, not both")
     scores = query @ transpose(key, -2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
@@ -105,13 +108,17 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
     if attn_mask is not None:
         mask = as_tensor(attn_mask, what="scaled_dot_product_attention: attn_mask")
         if mask.dtype.kind not in "fb":
-            raise TypeError(f"scaled_dot_product_attention: attn_mask has dtype {mask.dtype}, expected bool (True takes part) "
-                            "or float (added to the scores)")
+            raise TypeError(
+                f"scaled_dot_product_attention: attn_mask has dtype {mask.dtype}, expected bool (True "
+                "takes part) or float (added to the scores)"
+            )
         try:
             mask = expand(mask, scores.shape)
         except ValueError:
-            raise ValueError(f"scaled_dot_product_attention: attn_mask has shape {mask.shape}, which does not broadcast to the "
-                             f"scores' {scores.shape}") from None
+            raise ValueError(
+                f"scaled_dot_product_attention: attn_mask has shape {mask.shape}, which does not "
+                f"broadcast to the scores' {scores.shape}"
+            ) from None
         scores = where(mask, scores, -np.inf) if mask.dtype == bool else scores + to(mask, scores.dtype)
     lost = np.isneginf(scores.data).all(-1, keepdims=True)  # positions that may see nothing get zeros, not NaN
     weights = where(lost, 0, softmax(where(lost, 0, scores), -1)) if lost.any() else softmax(scores, -1)

@@ -62,7 +62,7 @@ def l1_loss(x, target, reduction="mean"):
 
 
 def binary_cross_entropy_with_logits(x, target, reduction="mean"):
-    """Minus the log-likelihood of labels in [0, 1] under sigmoid(x), computed without the sigmoid's loss of precision."""
+    """Minus the log-likelihood of labels in [0, 1] under sigmoid(x), without the sigmoid's loss of precision."""
     x, target = _alike("binary_cross_entropy_with_logits", x, target)
     return _reduced("binary_cross_entropy_with_logits", (1 - target) * x + softplus(-x, threshold=np.inf), reduction)
 
@@ -86,7 +86,9 @@ def _nll(function, log_p, target, weight, ignore_index, reduction, smoothing):
     if reduction == "mean":
         if not target.size:
             raise ValueError(f"{function}: the batch is empty (target of shape {target.shape}); its mean is undefined")
-        return loss.sum() / float(sample_weight.sum()) if sample_weight.any() else loss.sum() + np.nan  # no NaN gradient
+        if not sample_weight.any():
+            return loss.sum() + np.nan  # NaN, as in PyTorch; its gradient is 0
+        return loss.sum() / float(sample_weight.sum())
     return _reduced(function, loss, reduction)
 
 
@@ -107,8 +109,10 @@ def _soft_cross_entropy(logits, target, weight, reduction, smoothing):
 def _class_weight(function, weight, logits):
     weight = np.ones(logits.shape[1], logits.dtype) if weight is None else np.asarray(weight, logits.dtype)
     if weight.shape != (logits.shape[1],):
-        raise ValueError(f"{function}: weight has shape {weight.shape}, expected ({logits.shape[1]},), one number a class "
-                         f"(scores {logits.shape})")
+        raise ValueError(
+            f"{function}: weight has shape {weight.shape}, expected ({logits.shape[1]},), one number a "
+            f"class (scores {logits.shape})"
+        )
     return weight
 
 

@@ -14,8 +14,8 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
     ----------
     x : Tensor or ndarray of shape (N, C), (N, C, L) or (N, C, H, W)
     running_mean, running_var : Tensor of shape (C,), or None to use the batch's own
-        Used in evaluation; in training they move to the batch's by the part `momentum`, in place. The running variance is
-        the unbiased one, the batch is divided by the biased one: PyTorch's convention.
+        Used in evaluation; in training they move to the batch's by the part `momentum`, in place. The running variance
+        is the unbiased one, the batch is divided by the biased one: PyTorch's convention.
     weight, bias : Tensor of shape (C,), optional
     training : bool
     momentum : float
@@ -72,7 +72,7 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
 
 
 def dropout(x, p=0.5, training=True, *, rng=None):
-    """Zero each element with probability p and divide the others by 1 - p, so that the mean stays. Srivastava et al. 2014.
+    """Zero each element with probability p and divide the others by 1 - p: the mean stays. Srivastava et al. 2014.
 
     `rng` is a np.random.Generator (a fresh one if None); outside of training x is returned as it is.
     """
@@ -87,4 +87,5 @@ def dropout(x, p=0.5, training=True, *, rng=None):
 
 
 def _move(running, value, momentum):
-    running.data = (running.data + running.dtype.type(momentum) * (value - running.data)).astype(running.dtype, copy=False)
+    value = value.astype(running.dtype, copy=False)
+    running.data = running.data + running.dtype.type(momentum) * (value - running.data)

@@ -72,8 +72,10 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
     stride, padding, extra, dilation = (pair(value, f"conv_transpose2d: {name}") for name, value in (
         ("stride", stride), ("padding", padding), ("output_padding", output_padding), ("dilation", dilation)))
     if min(stride) < 1 or min(dilation) < 1 or min(padding) < 0:
-        raise ValueError(f"conv_transpose2d: got stride {stride}, dilation {dilation}, padding {padding}, expected stride and "
-                         "dilation of at least 1 and padding of at least 0")
+        raise ValueError(
+            f"conv_transpose2d: got stride {stride}, dilation {dilation}, padding {padding}, expected "
+            "stride and dilation of at least 1 and padding of at least 0"
+        )
     if any(e < 0 or e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         raise ValueError(f"conv_transpose2d: output_padding {extra} must be below stride {stride} or dilation {dilation}")
     size = [(n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, d, e in
@@ -89,8 +91,8 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
 def max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False):
     """The largest value of each window, as `torch.nn.functional.max_pool2d`; stride None means kernel_size.
 
-    Of equal values the first in reading order gets the gradient. With `ceil_mode` a last window may hang over the edge, if
-    it starts inside the image or its left padding.
+    Of equal values the first in reading order gets the gradient. With `ceil_mode` a last window may hang over the
+    edge, if it starts inside the image or its left padding.
 
     Returns
     -------
@@ -106,7 +108,8 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_in
     `count_include_pad` says whether the divisor counts the zeros of the padding.
     """
     x = images("avg_pool2d", x)
-    return ops.AvgPool2d(*_pooling("avg_pool2d", x, kernel_size, stride, padding, ceil_mode), bool(count_include_pad))(x)
+    window = _pooling("avg_pool2d", x, kernel_size, stride, padding, ceil_mode)
+    return ops.AvgPool2d(*window, bool(count_include_pad))(x)
 
 
 def adaptive_avg_pool2d(x, output_size):

@@ -54,9 +54,13 @@ class ConvTranspose2d(Module):
                  dilation=1, *, rng=None):
         _check_sizes("ConvTranspose2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
-            raise ValueError(f"ConvTranspose2d: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}")
+            raise ValueError(
+                f"ConvTranspose2d: groups={groups} must divide in_channels={in_channels} and "
+                f"out_channels={out_channels}"
+            )
         self.kernel_size = pair(kernel_size, "ConvTranspose2d: kernel_size")
-        self.stride, self.padding, self.output_padding, self.groups, self.dilation = stride, padding, output_padding, groups, dilation
+        self.stride, self.padding, self.output_padding = stride, padding, output_padding
+        self.groups, self.dilation = groups, dilation
         self.weight = _weight(in_channels, out_channels // groups, *self.kernel_size)
         self.bias = _vector(out_channels) if bias else None
         init.torch_default(self.weight, self.bias, _generator(rng))
@@ -67,7 +71,7 @@ class ConvTranspose2d(Module):
 
 
 class BatchNorm2d(Module):
-    """Each channel normalised: by the batch in training, by running statistics in evaluation. Ioffe and Szegedy 2015."""
+    """Each channel normalised, by the batch or in evaluation by running statistics. Ioffe and Szegedy 2015."""
 
     axes = 4
 
@@ -155,8 +159,10 @@ class MultiheadAttention(Module):
         embed = self.out_proj.in_features
         for name, x in (("query", query), ("key", key), ("value", value)):
             if len(x.shape) != 3 or x.shape[-1] != embed:
-                raise ValueError(f"MultiheadAttention: {name} has shape {x.shape}, expected (N, L, {embed}); check embed_dim, "
-                                 "or for one sequence pass x[None]")
+                raise ValueError(
+                    f"MultiheadAttention: {name} has shape {x.shape}, expected (N, L, {embed}); check "
+                    "embed_dim, or for one sequence pass x[None]"
+                )
         heads = []
         for i, x in enumerate((query, key, value)):
             part = slice(i * embed, (i + 1) * embed)

@@ -1,19 +1,20 @@
 """A Module is a function with parameters in it. Its parts are found by looking, not by registration.
 
-Whatever Parameter, Tensor or Module stands in an attribute of a module, or in a list, tuple or dict in one, is part of it,
-under the path one would write to reach it: ``features.0.weight``. Attributes whose name begins with an underscore are private
-and left out. The paths are PyTorch's, so weights travel both ways.
+Whatever Parameter, Tensor or Module stands in an attribute of a module, or in a list, tuple or dict in one, is part of
+it, under the path one would write to reach it: ``features.0.weight``. Attributes whose name begins with an underscore
+are private and left out. The paths are PyTorch's, so weights travel both ways.
 """
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
 from ..tensor import Tensor, scope, setting
 
-_LATE = "num_batches_tracked"  # of batch norm; as in PyTorch it may be missing, since files of before version 0.4.1 lack it
-_paths = ContextVar("paths", default={})  # id of module -> path, of the model that is running
-_log = ContextVar("log", default=None)    # where named_activations collects
+_LATE = "num_batches_tracked"  # of batch norm; as in PyTorch it may be missing, since files before 0.4.1 lack it
+_paths = ContextVar("paths", default=MappingProxyType({}))  # id of module -> path, of the model that is running
+_log = ContextVar("log", default=None)  # where named_activations collects
 
 
 class Parameter(Tensor):
@@ -92,7 +93,8 @@ class Module:
 
     def named_buffers(self):
         """(path, Tensor) for each tensor that is part of the state but not learned, such as running means."""
-        return [(path, part) for path, part in _walk(self) if isinstance(part, Tensor) and not isinstance(part, Parameter)]
+        tensors = [(path, part) for path, part in _walk(self) if isinstance(part, Tensor)]
+        return [(path, part) for path, part in tensors if not isinstance(part, Parameter)]
 
     def get_submodule(self, path):
         """The module at a path such as ``features.3``."""
@@ -128,7 +130,8 @@ class Module:
         new = {k: np.asarray(state[k]) for k in own if k in state}
         problems = [f"{k}: shape {a.shape}, expected {own[k].shape}" for k, a in new.items() if a.shape != own[k].shape]
         if strict:
-            problems += [f"missing: {k}" for k in mismatch.missing_keys] + [f"unexpected: {k}" for k in mismatch.unexpected_keys]
+            problems += [f"missing: {k}" for k in mismatch.missing_keys]
+            problems += [f"unexpected: {k}" for k in mismatch.unexpected_keys]
         if problems:
             more = f" (and {len(problems) - 8} more)" if len(problems) > 8 else ""
             raise ValueError(f"load_state_dict: the state does not fit this {type(self).__name__}; nothing was loaded. "
@@ -172,8 +175,9 @@ class Module:
         settings, parts = [], []
         for name, value in self.members():
             if isinstance(value, Module) or _holds_modules(value):
-                inner = value if isinstance(value, Module) else list(value.values() if isinstance(value, dict) else value)
-                parts.append(f"  ({name}): " + repr(inner).replace("\n", "\n  "))
+                inner = value.values() if isinstance(value, dict) else value
+                text = repr(value if isinstance(value, Module) else list(inner))
+                parts.append(f"  ({name}): " + text.replace("\n", "\n  "))
             elif not isinstance(value, (Tensor, np.random.Generator)) and name != "training":
                 settings.append(f"{name}={value!r}")
         head = f"{type(self).__name__}({', '.join(settings)}"
@@ -181,7 +185,7 @@ class Module:
 
 
 def _walk(part, path="", seen=None, shared=False):
-    """(path, part) for a module and every Tensor and Module in it, in order; each once, or under every path if `shared`."""
+    """(path, part) for a module and every Tensor and Module in it; each once, or under every path if `shared`."""
     seen = set(seen or ()) if shared or seen is None else seen  # a copy knows ancestors only, not siblings
     if isinstance(part, (Module, Tensor)):
         if id(part) in seen:
@@ -211,7 +215,8 @@ class Sequential(Module):
     """
 
     def __init__(self, *layers):
-        self._layers = dict(layers[0]) if len(layers) == 1 and isinstance(layers[0], dict) else {str(i): m for i, m in enumerate(layers)}
+        named = len(layers) == 1 and isinstance(layers[0], dict)
+        self._layers = dict(layers[0]) if named else {str(i): layer for i, layer in enumerate(layers)}
         for name, layer in self._layers.items():
             if not callable(layer):
                 fix = "; write Sequential(*layers)" if isinstance(layer, (list, tuple)) else ""

@@ -1,4 +1,5 @@
-"""The layers without weights: functions of `minigrad.functional` with their settings, so that they can stand in a model."""
+"""The layers without weights: functions of `minigrad.functional` with their settings, to stand in a model."""
+
 import numpy as np
 
 from .. import functional as F
@@ -225,7 +226,8 @@ class CrossEntropyLoss(Module):
     """`functional.cross_entropy` with its settings."""
 
     def __init__(self, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
-        self.weight, self.ignore_index, self.reduction, self.label_smoothing = weight, ignore_index, reduction, label_smoothing
+        self.weight, self.ignore_index = weight, ignore_index
+        self.reduction, self.label_smoothing = reduction, label_smoothing
 
     def forward(self, logits, target):
         """Logits (N, C) and labels (N,) to a number."""

@@ -2,8 +2,6 @@
 from functools import wraps
 from operator import index
 
-import numpy as np
-
 from . import elementwise as e
 
 _NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}

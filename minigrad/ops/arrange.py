@@ -78,7 +78,8 @@ def expand(x, *shape):
     shape = lengths("expand", shape)
     new = len(shape) - x.ndim
     shape = tuple(x.shape[i - new] if n == -1 and i >= new else n for i, n in enumerate(shape))
-    if min(shape, default=0) < 0 or new < 0 or any(have not in (1, want) for have, want in zip(x.shape, shape[new:], strict=True)):
+    fits = new >= 0 and all(have in (1, want) for have, want in zip(x.shape, shape[new:], strict=True))
+    if not fits or min(shape, default=0) < 0:
         raise ValueError(f"expand: x of shape {x.shape} does not broadcast to {shape}")
     return broadcast_to(x, shape)
 
@@ -96,8 +97,10 @@ def gather(x, dim, index):
     index = np.array(index)
     (dim,) = checked_dims("gather", x, [dim])
     if index.dtype.kind not in "iu" or index.ndim != x.ndim:
-        raise ValueError(f"gather: index is {index.dtype} of shape {index.shape}, expected integers with {x.ndim} axes, "
-                         f"as x {x.shape}")
+        raise ValueError(
+            f"gather: index is {index.dtype} of shape {index.shape}, expected integers with {x.ndim} "
+            f"axes, as x {x.shape}"
+        )
     if any(m > n for i, (m, n) in enumerate(zip(index.shape, x.shape, strict=True)) if i != dim):
         raise ValueError(f"gather: index of shape {index.shape} is longer than x {x.shape} along an axis other than {dim}")
     if index.size and not 0 <= index.min() <= index.max() < x.shape[dim]:
@@ -113,8 +116,10 @@ def cat(tensors, dim=0):
     """The tensors one after the other along `dim`."""
     tensors = [e.as_tensor(t, what=f"cat: tensors[{i}]") for i, t in enumerate(tensors)]
     if not tensors or not all(t.ndim for t in tensors):
-        raise ValueError(f"cat: got tensors of shapes {[t.shape for t in tensors]}, expected at least one and none of shape (); "
-                         "use stack for those")
+        raise ValueError(
+            f"cat: got tensors of shapes {[t.shape for t in tensors]}, expected at least one and none of "
+            "shape (); use stack for those"
+        )
     (dim,) = checked_dims("cat", tensors[0], [dim])
     first = tensors[0].shape
     for t in tensors[1:]:

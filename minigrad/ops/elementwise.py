@@ -203,7 +203,7 @@ class Clip(Op):
 
     def vjp(self, g, y, x):
         low, high = self._limits(x.dtype)
-        return (lambda: g * ((x.data >= (-np.inf if low is None else low)) & (x.data <= (np.inf if high is None else high))),)
+        return (lambda: g * ((low is None or x.data >= low) & (high is None or x.data <= high)),)
 
 
 class Where(Op):
@@ -229,7 +229,8 @@ def share(mine, tie, like):
 def as_tensor(value, like=None, *, what="the operand"):
     """`value` as a Tensor; a bare number takes the dtype of `like`, so that 0.5 * x stays float32 for a float32 x.
 
-    An integer beside a bool stays an integer, a float beside an integer is float32; `what` names the value in the error.
+    An integer beside a bool stays an integer, a float beside an integer is float32; `what` names the value in the
+    error.
     """
     if isinstance(value, Tensor):
         return value
@@ -238,15 +239,18 @@ def as_tensor(value, like=None, *, what="the operand"):
     if isinstance(value, (bool, int, float, np.number, np.bool_, np.ndarray)):
         if like is None:
             return Tensor(value)
-        kinds = "biuf"  # a number of a later kind than the tensor's does not fit into it
-        fits = kinds.index(like.dtype.kind.replace("u", "i")) >= kinds.index(np.asarray(value).dtype.kind.replace("u", "i"))
-        return Tensor(np.asarray(value, like.dtype)) if fits else Tensor(value if type(value) in (int, float) else value.item())
-    raise TypeError(f"{what} is of type {type(value).__name__}, expected a Tensor, an ndarray or a number; "
-                    "convert it with minigrad.tensor(...)")
+        rank = {"b": 0, "i": 1, "u": 1, "f": 2}
+        if rank[like.dtype.kind] >= rank[np.asarray(value).dtype.kind]:
+            return Tensor(np.asarray(value, like.dtype))
+        return Tensor(np.asarray(value).item())
+    raise TypeError(
+        f"{what} is of type {type(value).__name__}, expected a Tensor, an ndarray or a number; "
+        "convert it with minigrad.tensor(...)"
+    )
 
 
 def match(a, b):
-    """Two operands as tensors of one shape (NumPy's broadcasting) and dtype (a float beats an integer, as in PyTorch)."""
+    """Two operands as tensors of one shape (NumPy's broadcasting) and dtype (a float beats an integer)."""
     a = as_tensor(a, b if isinstance(b, Tensor) else None)
     b = as_tensor(b, a)
     if a.dtype != b.dtype:

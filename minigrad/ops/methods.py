@@ -10,7 +10,7 @@ import numpy as np
 from ..tensor import Tensor
 from . import elementwise as e
 from .arguments import matched, needs_float, normal_dims, numpy_names
-from .arrange import reshape, to
+from .arrange import reshape
 from .linear import MatMul
 from .reduce import Max, Min, Sum
 from .shape import broadcast_to
@@ -83,8 +83,10 @@ def clip(x, min=None, max=None):
     limits = [limit for limit in (min, max) if limit is not None]
     kinds = [type(limit).__name__ for limit in limits if not isinstance(limit, (int, float, np.number))]
     if kinds or not limits:
-        raise TypeError(f"clip: min and max are {' and '.join(kinds) or 'both None'}, expected numbers, at most one of them None; "
-                        "for limits that are tensors use maximum and minimum")
+        raise TypeError(
+            f"clip: min and max are {' and '.join(kinds) or 'both None'}, expected numbers, at most one "
+            "of them None; for limits that are tensors use maximum and minimum"
+        )
     if x.dtype.kind != "f":
         if not all(isinstance(limit, (int, np.integer)) for limit in limits):
             needs_float("clip", x)

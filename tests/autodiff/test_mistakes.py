@@ -1,8 +1,9 @@
 """The mistakes that engines written for teaching make, most of them found in a published one: one test for each.
 
-A reference cycle, recursion, exponential walks, wrong un-broadcasting, aliased gradients, overwritten values, float64 that
-creeps in, ties, overlapping windows, ops off the tape, `=` for `+=`, overflow, index slips, gradients nobody asked for, and
-gradient checks in float32. What is told apart by its op is in the op table; here are the cases that need more than one.
+A reference cycle, recursion, exponential walks, wrong un-broadcasting, aliased gradients, overwritten values, float64
+that creeps in, ties, overlapping windows, ops off the tape, `=` for `+=`, overflow, index slips, gradients nobody
+asked for, and gradient checks in float32. What is told apart by its op is in the op table; here are the cases that
+need more than one.
 """
 
 import gc

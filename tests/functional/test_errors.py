@@ -20,9 +20,8 @@ def half(a):
 
 VALUE_ERRORS = {
     # shapes that do not fit
-    r"conv2d: x has 3 channels, weight expects 8 \(x \(1, 3, 8, 8\), weight \(16, 8, 3, 3\), groups 1\); check in_channels": lambda: (
-        F.conv2d(IMAGES, np.zeros((16, 8, 3, 3), np.float32))
-    ),
+    r"conv2d: x has 3 channels, weight expects 8 \(x \(1, 3, 8, 8\), weight \(16, 8, 3, 3\), groups 1\); check "
+    "in_channels": lambda: F.conv2d(IMAGES, np.zeros((16, 8, 3, 3), np.float32)),
     r"conv2d: x has shape \(3, 8, 8\), expected \(N, C, H, W\); for one image pass x\[None\]": lambda: F.conv2d(
         IMAGES[0], WEIGHT
     ),
@@ -95,9 +94,8 @@ VALUE_ERRORS = {
     r"pad: mode is 'circular', expected 'constant', 'reflect' or 'replicate'": lambda: F.pad(
         ROWS, (1, 1), mode="circular"
     ),
-    r"linear: x has shape \(2, 5\), weight \(3, 4\) expects its last axis to be 4; check in_features, or flatten x first": lambda: (
-        F.linear(ROWS, np.zeros((3, 4), np.float32))
-    ),
+    r"linear: x has shape \(2, 5\), weight \(3, 4\) expects its last axis to be 4; check in_features, or flatten x "
+    "first": lambda: F.linear(ROWS, np.zeros((3, 4), np.float32)),
     r"linear: bias has shape \(2,\), expected \(3,\) for weight \(3, 5\)": lambda: F.linear(
         ROWS, np.zeros((3, 5), np.float32), np.zeros(2, np.float32)
     ),
@@ -118,13 +116,11 @@ VALUE_ERRORS = {
     r"scaled_dot_product_attention: give attn_mask or is_causal, not both": lambda: F.scaled_dot_product_attention(
         ROWS, ROWS, ROWS, np.ones((2, 2), bool), is_causal=True
     ),
-    r"scaled_dot_product_attention: attn_mask has shape \(3, 3\), which does not broadcast to the scores' \(2, 2\)": lambda: (
-        F.scaled_dot_product_attention(ROWS, ROWS, ROWS, np.ones((3, 3), bool))
-    ),
+    r"scaled_dot_product_attention: attn_mask has shape \(3, 3\), which does not broadcast to the scores' \(2, "
+    "2\)": lambda: F.scaled_dot_product_attention(ROWS, ROWS, ROWS, np.ones((3, 3), bool)),
     # losses
-    r"cross_entropy: target holds label 5, expected 0..4 \(or ignore_index -100\) for scores of shape \(2, 5\); classes count from 0": lambda: (
-        F.cross_entropy(ROWS, [0, 5])
-    ),
+    r"cross_entropy: target holds label 5, expected 0..4 \(or ignore_index -100\) for scores of shape \(2, 5\); "
+    "classes count from 0": lambda: F.cross_entropy(ROWS, [0, 5]),
     r"nll_loss: target holds label -1, expected 0..4": lambda: F.nll_loss(ROWS, [0, -1]),
     r"cross_entropy: target has shape \(3,\), expected \(2,\) for scores of shape \(2, 5\)": lambda: F.cross_entropy(
         ROWS, [0, 1, 2]
@@ -132,9 +128,8 @@ VALUE_ERRORS = {
     r"cross_entropy: target has shape \(2, 5\), expected \(2,\).*not a one-hot vector": lambda: F.cross_entropy(
         ROWS, np.eye(2, 5, dtype=int)
     ),
-    r"cross_entropy: target probabilities have shape \(2,\), expected that of the logits, \(2, 5\); class indices must be integers": lambda: (
-        F.cross_entropy(ROWS, np.array([0.0, 1.0], np.float32))
-    ),
+    r"cross_entropy: target probabilities have shape \(2,\), expected that of the logits, \(2, 5\); class indices "
+    "must be integers": lambda: F.cross_entropy(ROWS, np.array([0.0, 1.0], np.float32)),
     r"cross_entropy: logits have shape \(5,\), expected \(N, C\)": lambda: F.cross_entropy(ROWS[0], 1),
     r"nll_loss: log_probabilities have shape \(5,\), expected \(N, C\)": lambda: F.nll_loss(ROWS[0], 1),
     r"cross_entropy: label_smoothing is 2, expected a number in \[0, 1\]": lambda: F.cross_entropy(
@@ -169,9 +164,8 @@ VALUE_ERRORS = {
     r"batch_norm: running_mean has shape \(3,\), expected \(5,\) for x \(2, 5\); check num_features": lambda: (
         F.batch_norm(ROWS, tensor(np.zeros(3, np.float32)), tensor(np.zeros(5, np.float32)))
     ),
-    r"batch_norm: training needs more than one value per channel, x has shape \(1, 5\); use a larger batch or model.eval\(\)": lambda: (
-        F.batch_norm(ROWS[:1], None, None, training=True)
-    ),
+    r"batch_norm: training needs more than one value per channel, x has shape \(1, 5\); use a larger batch or "
+    "model.eval\(\)": lambda: F.batch_norm(ROWS[:1], None, None, training=True),
     r"batch_norm: training needs more than one value per channel, x has shape \(0, 5\)": lambda: F.batch_norm(
         ROWS[:0], None, None, training=True
     ),
@@ -182,9 +176,8 @@ VALUE_ERRORS = {
         ROWS, 5, np.zeros(2, np.float32)
     ),
     # methods
-    r"add: shapes \(2, 3\) and \(2,\) do not broadcast: aligned at the right, two lengths must be equal or one of them 1": lambda: (
-        X + np.zeros(2)
-    ),
+    r"add: shapes \(2, 3\) and \(2,\) do not broadcast: aligned at the right, two lengths must be equal or one of "
+    "them 1": lambda: X + np.zeros(2),
     r"lt: shapes \(2, 3\) and \(2,\) do not broadcast": lambda: X < np.zeros(2),
     r"where: shapes \(2, 3\) and \(2,\) do not broadcast": lambda: F.where(True, X, np.zeros(2)),
     r"where: condition \(4,\) does not broadcast with a and b, of shape \(2, 3\)": lambda: F.where(
@@ -236,9 +229,8 @@ VALUE_ERRORS = {
     r"Linear: in_features is 0, expected an integer of at least 1": lambda: nn.Linear(0, 4),
     r"Linear: out_features is 2.0, expected an integer": lambda: nn.Linear(4, 2.0),
     r"MultiheadAttention: num_heads=3 must divide embed_dim=4": lambda: nn.MultiheadAttention(4, 3),
-    r"MultiheadAttention: query has shape \(2, 5\), expected \(N, L, 4\); check embed_dim, or for one sequence pass x\[None\]": lambda: (
-        nn.MultiheadAttention(4, 2)(ROWS)
-    ),
+    r"MultiheadAttention: query has shape \(2, 5\), expected \(N, L, 4\); check embed_dim, or for one sequence pass "
+    "x\[None\]": lambda: nn.MultiheadAttention(4, 2)(ROWS),
     r"Embedding: padding_idx is 5, expected one of the 5 rows": lambda: nn.Embedding(5, 2, 5),
     r"Dropout: p is -0.1, expected a probability": lambda: nn.Dropout(-0.1),
     r"Standardize: std is 0, expected positive numbers": lambda: nn.Standardize(0.5, 0),
@@ -254,12 +246,10 @@ TYPE_ERRORS = {
         IMAGES.astype(np.uint8), WEIGHT
     ),
     r"conv2d: x has dtype float16, expected float32 or float64": lambda: F.conv2d(half(IMAGES), half(WEIGHT)),
-    r"conv2d: x is float32 but weight is float64, expected one dtype; convert one of them, e.g. x.astype\(np.float64\)": lambda: (
-        F.conv2d(IMAGES, WEIGHT.astype(float))
-    ),
-    r"conv2d: weight is of type list, expected a Tensor, an ndarray or a number; convert it with minigrad.tensor": lambda: (
-        F.conv2d(IMAGES, [1.0])
-    ),
+    r"conv2d: x is float32 but weight is float64, expected one dtype; convert one of them, e.g. "
+    "x.astype\(np.float64\)": lambda: F.conv2d(IMAGES, WEIGHT.astype(float)),
+    r"conv2d: weight is of type list, expected a Tensor, an ndarray or a number; convert it with "
+    "minigrad.tensor": lambda: F.conv2d(IMAGES, [1.0]),
     r"conv2d: x is of type list": lambda: F.conv2d([[1.0]], WEIGHT),
     r"conv2d: stride: got 1.5, expected an int or a \(height, width\) pair of ints": lambda: F.conv2d(
         IMAGES, WEIGHT, stride=1.5
@@ -291,9 +281,8 @@ TYPE_ERRORS = {
     r"cross_entropy: logits has dtype int64, expected a float; convert it with logits.astype": lambda: F.cross_entropy(
         np.ones((2, 3), int), LABELS
     ),
-    r"nll_loss: target has dtype float64, expected integer class indices; convert it with target.astype\(np.int64\)": lambda: (
-        F.nll_loss(ROWS, [0.0, 1.0])
-    ),
+    r"nll_loss: target has dtype float64, expected integer class indices; convert it with "
+    "target.astype\(np.int64\)": lambda: F.nll_loss(ROWS, [0.0, 1.0]),
     r"cross_entropy: target has dtype bool, expected integer class indices": lambda: F.cross_entropy(
         ROWS, [True, False]
     ),
