@@ -9,6 +9,7 @@
 An op on the trail from the input to the result that no line fits raises: nothing falls back to the gradient in silence.
 Before the table is read, batch norm is folded into the layer before or after it (see `explain.fold`).
 """
+
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -48,7 +49,10 @@ class Line:
         if self.place not in PLACES:
             raise ValueError(f"Line: place is {self.place!r}, expected one of {', '.join(map(repr, PLACES))}")
         if not callable(self.rule):
-            raise TypeError(f"Line: rule is {type(self.rule).__name__}, expected a function with the signature of a vjp, such as rules.epsilon()")
+            raise TypeError(
+                f"Line: rule is {type(self.rule).__name__}, "
+                "expected a function with the signature of a vjp, such as rules.epsilon()"
+            )
 
     def fits(self, t, found, places):
         """Whether this line is for the op of `t`, of the kinds `found`, which stands at `places`."""
@@ -92,10 +96,11 @@ class Composite:
         places = _places(trail)
         chosen = {}
         for t in trail.steps:
-            fold = folded.get(t)
-            chosen[t] = fold if callable(fold) else self._rule(t, trail, places[t], method)
-            if fold and not callable(fold):
-                chosen[t] = fold.rule(chosen[t])
+            if callable(folded.get(t)):  # a scaling that is part of a layer now
+                chosen[t] = folded[t]
+            else:
+                rule = self._rule(t, trail, places[t], method)
+                chosen[t] = folded[t].rule(rule) if t in folded else rule
         return Binding(chosen, trail)
 
     def _rule(self, t, trail, places, method):
@@ -103,10 +108,14 @@ class Composite:
         for line in self.lines:
             if line.fits(t, found, places):
                 return line.rule
-        what = "" if found[0] is type(t.op) else f" (here a {found[0].__name__.lower()}: {found[0].__doc__.removeprefix('Kind: ')[:-1]})"
-        raise ValueError(f"{method}: composite {self.name!r} has no rule for {named_place(t)}{what}; "
-                         f"add a Line({found[0].__name__}, rule, path={t.scope!r}). Rules that exist: {', '.join(self.known)}"
-                         + _advice(t))
+        kind, what = found[0], ""
+        if kind is not type(t.op):
+            what = f" (here a {kind.__name__.lower()}: {kind.__doc__.removeprefix('Kind: ')[:-1]})"
+        raise ValueError(
+            f"{method}: composite {self.name!r} has no rule for {named_place(t)}{what}; "
+            f"add a Line({kind.__name__}, rule, path={t.scope!r}). Rules that exist: {', '.join(self.known)}"
+            + _advice(t)
+        )
 
 
 @dataclass(frozen=True)
@@ -123,11 +132,16 @@ class Binding:
 def rest(scaling=rules.pass_through):
     """The lines every LRP composite ends with: sums share, routes follow, the largest takes all, activations pass.
 
-    `scaling` is the rule for additions of constants, multiplications by constants and batch norm that could not be folded.
+    `scaling` is the rule for additions of constants, multiplications by constants and batch norm that could not be
+    folded.
     """
     shared = rules.epsilon()
-    return (Line(Scaling, scaling), Line((*SUMS, Mixing), shared), Line((*ROUTING, *EXTREMES), rules.route),
-            Line(ACTIVATIONS, rules.pass_through))
+    return (
+        Line(Scaling, scaling),
+        Line((*SUMS, Mixing), shared),
+        Line((*ROUTING, *EXTREMES), rules.route),
+        Line(ACTIVATIONS, rules.pass_through),
+    )
 
 
 def preset(name, *, epsilon=rules.EPSILON, gamma=0.25, low=0.0, high=1.0):
@@ -136,10 +150,11 @@ def preset(name, *, epsilon=rules.EPSILON, gamma=0.25, low=0.0, high=1.0):
     Parameters
     ----------
     name : str
-        ``zero``, ``epsilon``, ``gamma``, ``zplus`` (also ``alpha1_beta0``), ``alpha2_beta1``, ``deep_taylor``: one rule for all layers with
-        weights (the last has `box` in the first layer); ``epsilon_plus``, ``epsilon_alpha2_beta1``, ``epsilon_gamma_box``: another
-        one for convolutions than for dense layers, which have epsilon, and the first two also as ``..._flat`` with the
-        first layer flat. Montavon et al. 2019 and Kohlbrenner et al. 2020; the names are Zennit's.
+        ``zero``, ``epsilon``, ``gamma``, ``zplus`` (also ``alpha1_beta0``), ``alpha2_beta1``, ``deep_taylor``: one
+        rule for all layers with weights (the last has `box` in the first layer); ``epsilon_plus``,
+        ``epsilon_alpha2_beta1``, ``epsilon_gamma_box``: another one for convolutions than for dense layers, which
+        have epsilon, and the first two also as ``..._flat`` with the first layer flat. Montavon et al. 2019 and
+        Kohlbrenner et al. 2020; the names are Zennit's.
     epsilon, gamma, low, high : float
         Of the rules of that name; low and high are the bounds of a pixel.
     """
@@ -160,20 +175,29 @@ def preset(name, *, epsilon=rules.EPSILON, gamma=0.25, low=0.0, high=1.0):
     flat = Line(WEIGHTED, rules.flat(), place="first")
     boxed = Line(WEIGHTED, first, place="first")
     presets = {
-        "zero": lambda: exact(0), "epsilon": lambda: exact(epsilon), "gamma": lambda: plain(rules.gamma(gamma)),
-        "zplus": lambda: plain(zplus), "alpha1_beta0": lambda: plain(zplus), "alpha2_beta1": lambda: plain(alpha_beta),
+        "zero": lambda: exact(0),
+        "epsilon": lambda: exact(epsilon),
+        "gamma": lambda: plain(rules.gamma(gamma)),
+        "zplus": lambda: plain(zplus),
+        "alpha1_beta0": lambda: plain(zplus),
+        "alpha2_beta1": lambda: plain(alpha_beta),
         "deep_taylor": lambda: plain(rules.zplus(bias=False), boxed),
-        "epsilon_plus": lambda: mixed(zplus), "epsilon_plus_flat": lambda: mixed(zplus, flat),
-        "epsilon_alpha2_beta1": lambda: mixed(alpha_beta), "epsilon_alpha2_beta1_flat": lambda: mixed(alpha_beta, flat),
+        "epsilon_plus": lambda: mixed(zplus),
+        "epsilon_plus_flat": lambda: mixed(zplus, flat),
+        "epsilon_alpha2_beta1": lambda: mixed(alpha_beta),
+        "epsilon_alpha2_beta1_flat": lambda: mixed(alpha_beta, flat),
         "epsilon_gamma_box": lambda: mixed(rules.gamma(gamma), boxed),
     }
     if name not in presets:
-        raise ValueError(f"composite: there is none called {name!r}, expected one of {', '.join(presets)}; or build a Composite of Lines")
+        raise ValueError(
+            f"composite: there is none called {name!r}, expected one of {', '.join(presets)}; "
+            "or build a Composite of Lines"
+        )
     return Composite(*presets[name](), name=name)
 
 
 def _places(trail):
-    """For each step that has weights: whether it is the first or last such on its way."""
+    """For each step the places a `Line` may ask for: whether it is the first or last with weights on its way."""
     weighted = {t for t in trail.steps if issubclass(kinds(t, trail.operands(t))[0], WEIGHTED)}
     above, below = set(), set()  # what comes after a layer with weights, and what comes before one
     for t in trail.steps:
@@ -182,12 +206,16 @@ def _places(trail):
     for t in reversed(trail.steps):
         if t in below or t in weighted:
             below.update(t.inputs)
-    return {t: ((*["first"] * (t not in above), *["last"] * (t not in below)) if t in weighted else ()) for t in trail.steps}
+    ends = {"first": weighted - above, "last": weighted - below}
+    return {t: tuple(end for end, layers in ends.items() if t in layers) for t in trail.steps}
 
 
 def _advice(t):
     if isinstance(t.op, (ops.Softmax, ops.LogSoftmax)):
-        return ". Explain the logit (score='logit', and a model without its last softmax): a softmax creates and destroys relevance"
+        return (
+            ". Explain the logit (score='logit', and a model without its last softmax): a softmax creates and "
+            "destroys relevance"
+        )
     if isinstance(t.op, ops.Moments):
         return ". Batch norm by the statistics of its own batch mixes the samples: give it running statistics"
     if issubclass(Product, kinds(t, (0, 1))[0]) and len(t.inputs) > 1:

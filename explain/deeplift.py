@@ -1,9 +1,10 @@
-"""DeepLIFT: the gradient's walk with finite differences from a reference in place of derivatives. Shrikumar et al. 2017.
+"""DeepLIFT: the gradient's walk with differences from a reference in place of derivatives. Shrikumar et al. 2017.
 
-The network runs twice, on x and on a reference x', and leaves two tapes of the same program, paired here tensor by tensor. The walk
-carries multipliers, (change of the score due to a unit) / (u - u'), by the rules of `explain.differences`. So the pixels'
-contributions m (x - x') add up to score(x) - score(x'), sample by sample.
+The network runs twice, on x and on a reference x', and leaves two tapes of the same program, paired here tensor by
+tensor. The walk carries multipliers, (change of the score due to a unit) / (u - u'), by the rules of
+`explain.differences`. So the pixels' contributions m (x - x') add up to score(x) - score(x'), sample by sample.
 """
+
 import numpy as np
 
 import minigrad
@@ -33,8 +34,8 @@ def deep_lift(model, x, target=None, *, baselines=0.0, rule="rescale", eps=diffe
     baselines : number or array of x's shape (or one row of it)
         The reference.
     rule : 'rescale', 'reveal_cancel' or 'genomics'
-        For an elementwise op right after a layer with weights; 'genomics' means Rescale after convolutions and RevealCancel after
-        dense layers. All other ops are as in `explain.differences`.
+        For an elementwise op right after a layer with weights; 'genomics' means Rescale after convolutions and
+        RevealCancel after dense layers. All other ops are as in `explain.differences`.
     eps : float
         Differences below it count as none.
     layer : Module or str, optional
@@ -83,16 +84,19 @@ def deep_lift_shap(model, x, target=None, *, baselines, rule="rescale", eps=diff
     with Scoring("deep_lift_shap", model, x, target, **common) as run:
         rows = np.asarray(baselines, run.x.dtype)
         if rows.ndim != run.x.ndim or rows.shape[1:] != run.x.shape[1:] or not len(rows):
-            raise ValueError(f"deep_lift_shap: baselines has shape {rows.shape}, expected (B, {', '.join(map(str, run.x.shape[1:]))}) "
-                             "with B at least 1; for a single number use deep_lift")
+            raise ValueError(
+                f"deep_lift_shap: baselines has shape {rows.shape}, expected (B, {', '.join(map(str, run.x.shape[1:]))}) "
+                "with B at least 1; for a single number use deep_lift"
+            )
         found = []
         for part in run.batches(len(run.x)):
             tape = recorded(run, run.x[part], layer, part)
-            each = [_contributions(run, tape, part, rows[b:b + 1], layer, rule, eps) for b in range(len(rows))]
+            each = [_contributions(run, tape, part, rows[b : b + 1], layer, rule, eps) for b in range(len(rows))]
             found.append((sum(values for values, _ in each) / len(rows), np.stack([delta for _, delta in each], 1)))
         values, deltas = map(np.concatenate, zip(*found))
-        return run.attribution(values, baseline=rows, delta=deltas.mean(1), settings={"rule": rule, "eps": eps},
-                               extra={"deltas": deltas})
+        return run.attribution(
+            values, baseline=rows, delta=deltas.mean(1), settings={"rule": rule, "eps": eps}, extra={"deltas": deltas}
+        )
 
 
 class Reference:
@@ -118,35 +122,51 @@ class Reference:
     def __init__(self, y, y_reference, trail, method="deep_lift"):
         ours, theirs = ([t for t in minigrad.tape(result) if t.op] for result in (y, y_reference))
         if [type(t.op) for t in ours] != [type(t.op) for t in theirs]:
-            raise ValueError(f"{method}: the model ran {len(ours)} ops for x and {len(theirs)} for the baseline, or others: expected "
-                             "the same program for both; its forward must not branch on its input")
+            raise ValueError(
+                f"{method}: the model ran {len(ours)} ops for x and {len(theirs)} for the baseline, "
+                "or others: expected the same program for both; its forward must not branch on its input"
+            )
         self.pairs = dict(zip(ours, theirs))
         for t, other in zip(ours, theirs):
             self.pairs |= {x: x0 for x, x0 in zip(t.inputs, other.inputs) if x not in self.pairs}
         for t in trail.steps:
             for x in t.inputs:
                 if x not in trail.live and not _same(x, self.pairs[x]):
-                    raise ValueError(f"{method}: {place(t)} has another constant (shape {x.shape}) for x than for the baseline: "
-                                     "what does not depend on x through the tape must be the same for both")
+                    raise ValueError(
+                        f"{method}: {place(t)} has another constant (shape {x.shape}) for x than for the baseline: "
+                        "what does not depend on x through the tape must be the same for both"
+                    )
 
     def __getitem__(self, t):
         other = self.pairs[t]
         return other if other.shape == t.shape else other.expand(*t.shape)
 
     def fits(self):
-        """Whether every tensor broadcasts to its partner and is read at the same index: then the two can be compared."""
-        shapes = all(t.ndim == other.ndim and all(m in (1, n) for n, m in zip(t.shape, other.shape))
-                     for t, other in self.pairs.items())
-        return shapes and all(_same_index(t.op.index, other.op.index) for t, other in self.pairs.items() if isinstance(t.op, ops.GetItem))
+        """Whether every tensor broadcasts to its partner and is read at the same index, so that they compare."""
+        shapes = all(
+            t.ndim == other.ndim and all(m in (1, n) for n, m in zip(t.shape, other.shape))
+            for t, other in self.pairs.items()
+        )
+        return shapes and all(
+            _same_index(t.op.index, other.op.index) for t, other in self.pairs.items() if isinstance(t.op, ops.GetItem)
+        )
 
 
 def composite(reference, rule="rescale", eps=differences.EPSILON):
     """The rules of DeepLIFT as a composite, for one pair of tapes."""
     affine = (*WEIGHTED, *SUMS, *ROUTING, Scaling, Mixing)
-    return Composite(Line(affine, gradient), Line(ELEMENTWISE, differences.rescale(reference, eps)), Line(EXTREMES, differences.winners(reference, eps)),
-                     Line(Product, differences.middle(reference)), Line(PAIRWISE, differences.in_turn(reference, eps)),
-                     Line((ops.Softmax, ops.LogSoftmax), differences.softmax(reference, eps)), Line(ops.LayerNorm, differences.layer_norm(reference, eps)),
-                     name=rule, fold=False, known=KNOWN)
+    return Composite(
+        Line(affine, gradient),
+        Line(ELEMENTWISE, differences.rescale(reference, eps)),
+        Line(EXTREMES, differences.winners(reference, eps)),
+        Line(Product, differences.middle(reference)),
+        Line(PAIRWISE, differences.in_turn(reference, eps)),
+        Line((ops.Softmax, ops.LogSoftmax), differences.softmax(reference, eps)),
+        Line(ops.LayerNorm, differences.layer_norm(reference, eps)),
+        name=rule,
+        fold=False,
+        known=KNOWN,
+    )
 
 
 def bind(y, x, reference, rule, eps, method="deep_lift"):
@@ -173,8 +193,10 @@ def _contributions(run, tape, part, baseline, layer, rule, eps):
         scores0 = recorded(run, np.repeat(baseline, len(leaf), 0), layer)[1]
         reference = Reference(scores, scores0, trail, run.method)
     if not reference.fits():
-        raise ValueError(f"{run.method}: the model made tensors of other shapes for x than for the baseline, or indexed them elsewhere: "
-                         "expected the same program for both; its forward must not depend on the values of its input")
+        raise ValueError(
+            f"{run.method}: the model made tensors of other shapes for x than for the baseline, or indexed them "
+            "elsewhere: expected the same program for both; its forward must not depend on the values of its input"
+        )
     target = run.targets(part)
     multipliers = run.pull(scores, end, target, rules=bind(scores, leaf, reference, rule, eps, run.method))
     values = multipliers * (end.data - reference[end].data)

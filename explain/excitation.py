@@ -1,8 +1,9 @@
 """Excitation backprop: a winner walks from the output down, drawn at every neuron among the inputs that excited it.
 
-The probability that it came from input i to neuron j is x_i w_ij+ / sum_i x_i w_ij+. That is relevance by z+ without biases, so
-the map is one walk with that rule: the chance that the walk ends at each pixel.
+The probability that it came from input i to neuron j is x_i w_ij+ / sum_i x_i w_ij+. That is relevance by z+ without
+biases, so the map is one walk with that rule: the chance that the walk ends at each pixel.
 """
+
 import numpy as np
 
 from . import rules
@@ -15,17 +16,17 @@ STABILIZER = 1e-12
 
 
 def excitation_backprop(model, x, target=None, *, contrastive=False, layer=None, **common):
-    """The probability that a random walk against the excitations, begun at the target, ends at each pixel. Zhang et al. 2016.
+    """The probability that a random walk against the excitations, begun at the target, ends at each pixel.
 
-    P_i = sum_j (x_i w_ij+ / sum_i x_i w_ij+) P_j, meant for networks whose activations are at least 0.
+    P_i = sum_j (x_i w_ij+ / sum_i x_i w_ij+) P_j, meant for networks whose activations are at least 0. Zhang et al. 2016.
 
     Parameters
     ----------
     model, x, target, **common
         As in `explain.scoring.Scoring`.
     contrastive : bool
-        Subtract the map of the opposite class, whose last layer has the weights -w: what speaks for this class alone remains,
-        and the values add up to 0.
+        Subtract the map of the opposite class, whose last layer has the weights -w: what speaks for this class alone
+        remains, and the values add up to 0.
     layer : Module or str, optional
         A layer (or its path) to stop at, in place of the input; the paper's maps are of middle layers.
 
@@ -44,6 +45,7 @@ def excitation_backprop(model, x, target=None, *, contrastive=False, layer=None,
 
 def contrast(inner):
     """The rule `inner` less the same rule for the weights -w."""
+
     def rule(op, r, y, x, w, *b):
         pull, opposite = inner(op, r, y, x, w, *b)[0], inner(op, r, y, x, -w, *b)[0]
         return lambda: pull() - opposite(), None, *(None for _ in b)

@@ -1,14 +1,15 @@
 """Batch norm and other scalings, folded into the layers with weights beside them - on the tape, not in the model.
 
-In evaluation a batch norm is y = a x + c per channel, and two affine maps in a row are one. So a rule such as z+ need not
-stumble over the scaling: it is asked for the pair, as if it were one layer with the weights
+In evaluation a batch norm is y = a x + c per channel, and two affine maps in a row are one. So a rule such as z+ need
+not stumble over the scaling: it is asked for the pair, as if it were one layer with the weights
 
     BN after a layer     a (W x + b) + c  =  (a W) x + (a b + c)
-    BN before a layer    W (a x + c) + b  =  (W a) x + (W c + b)      the bias is then one number per output: padding sees no c
+    BN before a layer    W (a x + c) + b  =  (W a) x + (W c + b)      a bias per output: padding sees no c
 
-and the batch norm itself passes on what it gets. The same holds for `(x - mean) / std` in front of the first layer, so that z^B is
-given the bounds of a pixel, in the pixel's own units.
+and the batch norm itself passes on what it gets. The same holds for `(x - mean) / std` in front of the first layer,
+so that z^B is given the bounds of a pixel, in the pixel's own units.
 """
+
 from typing import NamedTuple
 
 import numpy as np
@@ -30,12 +31,15 @@ class Fold(NamedTuple):
 
     def rule(self, inner):
         """`inner`, asked about the folded layer instead of the op's own operands."""
+
         def outer(op, r, y, *xs):
             pulls = inner(op, r, self.y.reshape(*y.shape), self.x.reshape(*xs[0].shape), self.weight, self.bias)
             return pulls[0], *(None for _ in xs[1:])
 
         def sinks(op, r, y, *xs, places):
-            return inner.sinks(op, r, self.y.reshape(*y.shape), self.x.reshape(*xs[0].shape), self.weight, self.bias, places=places)
+            return inner.sinks(
+                op, r, self.y.reshape(*y.shape), self.x.reshape(*xs[0].shape), self.weight, self.bias, places=places
+            )
 
         return named(f"{inner.__qualname__}, folded", outer, sinks if hasattr(inner, "sinks") else None)
 
@@ -72,7 +76,7 @@ def _after(t, trail, users):
     steps = [t]
     while len(users[steps[-1]]) == 1:
         step = users[steps[-1]][0]
-        if step.shape[:t.ndim] != t.shape or step.size != t.size:
+        if step.shape[: t.ndim] != t.shape or step.size != t.size:
             break
         steps.append(step)
         if isinstance(step.op, ops.BatchNorm):
@@ -138,7 +142,7 @@ def _terms(t, place):
 
 
 def _constant(t, place):
-    """The other operand of a scaling, where it was broadcast with its axes of length 1 back: a repeated axis has stride 0."""
+    """The other operand of a scaling as it was before broadcasting: an axis that was repeated has stride 0."""
     data = t.inputs[1 - place].data
     return minigrad.Tensor(data[tuple(slice(1 if stride == 0 else None) for stride in data.strides)])
 

@@ -1,9 +1,10 @@
 """What kind of function an op is, given which of its operands depend on what is explained.
 
-A rule is chosen by kind, and the class of the op is not enough to tell it: ``x * 2`` is a scaling and has an obvious rule,
-``x * gate(x)`` is a product of two things that both depend on x and needs a rule of its own. So a line of a composite may name
-an op class or one of the kinds below.
+A rule is chosen by kind, and the class of the op is not enough to tell it: ``x * 2`` is a scaling and has an obvious
+rule, ``x * gate(x)`` is a product of two things that both depend on x and needs a rule of its own. So a line of a
+composite may name an op class or one of the kinds below.
 """
+
 from typing import NamedTuple
 
 import minigrad
@@ -15,8 +16,19 @@ PAIRWISE = (ops.Div, ops.Pow, ops.Maximum, ops.Minimum)
 EXTREMES = (ops.MaxPool2d, ops.Max, ops.Min)
 WEIGHTED = (ops.Linear, ops.Conv2d, ops.Conv2dInput, ops.MatMul)
 ROUTING = (ops.Reshape, ops.Permute, ops.GetItem, ops.PutItem, ops.Concat, ops.Pad, ops.BroadcastTo, ops.Cast)
-SUMS = (ops.Add, ops.Sub, ops.Sum, ops.SumTo, ops.ChannelSum, ops.AvgPool2d, ops.AvgPool2dInput, ops.AdaptiveAvgPool2d,
-        ops.Interpolate, ops.Adjoint, ops.Where)
+SUMS = (
+    ops.Add,
+    ops.Sub,
+    ops.Sum,
+    ops.SumTo,
+    ops.ChannelSum,
+    ops.AvgPool2d,
+    ops.AvgPool2dInput,
+    ops.AdaptiveAvgPool2d,
+    ops.Interpolate,
+    ops.Adjoint,
+    ops.Where,
+)
 _BILINEAR = (*WEIGHTED, ops.Mul, ops.Einsum, ops.Conv2dWeight)
 
 
@@ -83,7 +95,13 @@ def kinds(t, places):
         if op is ops.Mul:
             return op, Scaling
         return (op,) if op in WEIGHTED and places == (0,) else (op, Mixing) if op not in WEIGHTED else (Mixing,)
-    if op in (ops.Add, ops.Sub) and len(places) == 1 or op in (ops.Div, ops.BatchNorm) and places == (0,) or op is ops.Neg:
+    if (
+        op in (ops.Add, ops.Sub)
+        and len(places) == 1
+        or op in (ops.Div, ops.BatchNorm)
+        and places == (0,)
+        or op is ops.Neg
+    ):
         return op, Scaling
     return (op,)
 

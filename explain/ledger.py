@@ -6,12 +6,14 @@ Relevance is neither made nor destroyed silently. What arrived at an op's output
     epsilon    the stabilizer in the denominator
     clamp      what had no taker: under z+, say, a neuron that received nothing positive
 
-For every sample, score = relevance of the input + all sinks; `Ledger.residual` is what that leaves unexplained (rounding).
+For every sample, score = relevance of the input + all sinks; `Ledger.residual` is what that leaves unexplained
+(rounding).
 
     ledger = explain.lrp(model, x, ledger=True).extra["ledger"]
     print(ledger)                  the table, mean over samples
     ledger.draw(index=3)           the tape with the flows of one sample
 """
+
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -78,33 +80,49 @@ class Ledger:
 
     def table(self, index=None):
         """The accounts as text, of one sample or (None) the mean of all."""
+
         def number(values):
             return f"{np.mean(values) if index is None else values[index]:>11.4g}"
 
         wide = max([len(row.path) for row in self.rows] + [6]), max([len(row.rule) for row in self.rows] + [4])
-        head = f"{'op':<18} {'module':<{wide[0]}} {'rule':<{wide[1]}} " + " ".join(f"{c:>11}" for c in ("arrived", "to inputs", *SINKS))
-        lines = [f"{row.op:<18} {row.path:<{wide[0]}} {row.rule:<{wide[1]}} "
-                 + " ".join(map(number, (row.arrived, sum(row.inputs), *row.sinks.values()))) for row in self.rows]
-        total = f"{'all':<18} {'':<{wide[0]}} {'':<{wide[1]}} " + " ".join(map(number, (self.score, self.given, *self.sinks.values())))
+        head = f"{'op':<18} {'module':<{wide[0]}} {'rule':<{wide[1]}} " + " ".join(
+            f"{c:>11}" for c in ("arrived", "to inputs", *SINKS)
+        )
+        lines = [
+            f"{row.op:<18} {row.path:<{wide[0]}} {row.rule:<{wide[1]}} "
+            + " ".join(map(number, (row.arrived, sum(row.inputs), *row.sinks.values())))
+            for row in self.rows
+        ]
+        total = f"{'all':<18} {'':<{wide[0]}} {'':<{wide[1]}} " + " ".join(
+            map(number, (self.score, self.given, *self.sinks.values()))
+        )
         return "\n".join([head, *lines, total])
 
     __str__ = table
 
     def label(self, index=0):
-        """The `label` of `minigrad.draw`: what arrived at a tensor of one sample's tape, and what its op did not pass on."""
+        """The `label` of `minigrad.draw`: what arrived at a tensor, of one sample, and what its op did not pass on."""
         book, place = self._book(index)
 
         def label(t):
             if t is book.leaf:
                 return f"R {self.given[index]:.4g}"
             row = book.rows.get(t)
-            sinks = {} if row is None else {sink: v[place] for sink, v in row.sinks.items() if abs(v[place]) > 5e-7 * abs(self.score[index])}
-            return None if row is None else "\n".join([f"R {row.arrived[place]:.4g}", *(f"{sink} {v:.4g}" for sink, v in sinks.items())])
+            sinks = (
+                {}
+                if row is None
+                else {sink: v[place] for sink, v in row.sinks.items() if abs(v[place]) > 5e-7 * abs(self.score[index])}
+            )
+            return (
+                None
+                if row is None
+                else "\n".join([f"R {row.arrived[place]:.4g}", *(f"{sink} {v:.4g}" for sink, v in sinks.items())])
+            )
 
         return label
 
     def draw(self, index=0, **options):
-        """The tape of the batch that holds sample `index`, each box with its relevance and sinks; options as in `minigrad.draw`."""
+        """The tape with the relevance and the sinks of one sample in each box; options as in `minigrad.draw`."""
         book, _ = self._book(index)
         return minigrad.draw(book.scores, rules=book.rules, label=self.label(index), **options)
 
@@ -120,10 +138,17 @@ class Ledger:
     def of(cls, books):
         """The ledger of several batches of one model."""
         joined = np.concatenate
-        rows = [Row(same[0].op, same[0].path, same[0].rule, joined([row.arrived for row in same]),
-                    [joined(parts) for parts in zip(*(row.inputs for row in same))],
-                    {sink: joined([row.sinks[sink] for row in same]) for sink in SINKS})
-                for same in zip(*(book.rows.values() for book in books))]
+        rows = [
+            Row(
+                same[0].op,
+                same[0].path,
+                same[0].rule,
+                joined([row.arrived for row in same]),
+                [joined(parts) for parts in zip(*(row.inputs for row in same))],
+                {sink: joined([row.sinks[sink] for row in same]) for sink in SINKS},
+            )
+            for same in zip(*(book.rows.values() for book in books))
+        ]
         return cls(joined([book.score for book in books]), joined([book.given for book in books]), rows, books)
 
 
@@ -148,8 +173,14 @@ class Book:
 
         def watched(op, r, y, *xs):
             sinks = rule.sinks(op, r, y, *xs, places=places) if hasattr(rule, "sinks") else {}
-            row = Row(type(op).__name__, t.scope, rule.__qualname__, self.per_sample(r.data), [],
-                      {sink: self.per_sample(np.broadcast_to(sinks.get(sink, 0), y.shape)) for sink in SINKS})
+            row = Row(
+                type(op).__name__,
+                t.scope,
+                rule.__qualname__,
+                self.per_sample(r.data),
+                [],
+                {sink: self.per_sample(np.broadcast_to(sinks.get(sink, 0), y.shape)) for sink in SINKS},
+            )
             self.rows[t] = row
 
             def counted(pull):

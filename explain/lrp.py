@@ -2,6 +2,7 @@
 
 The walk is that of the gradient; the rules are those of `explain.rules`, chosen by a `Composite`.
 """
+
 import numpy as np
 
 import minigrad
@@ -22,7 +23,8 @@ def lrp(model, x, target=None, *, epsilon=EPSILON, composite="epsilon", gamma=0.
     model, x, target, **common
         As in `explain.scoring.Scoring`. `bounds` are also those of the box rule.
     epsilon, gamma : float
-        Of the presets' rules of that name; epsilon 0 is LRP-0, which on a network of ReLUs and max-pools equals input x gradient.
+        Of the presets' rules of that name; epsilon 0 is LRP-0, which on a network of ReLUs and max-pools equals input
+        x gradient.
     composite : str, Composite or sequence of Line
         Which op gets which rule; the names are those of `explain.composite.preset`.
     layer : Module or str, optional
@@ -33,8 +35,8 @@ def lrp(model, x, target=None, *, epsilon=EPSILON, composite="epsilon", gamma=0.
     Returns
     -------
     Attribution
-        `delta` is the sum of the values less the score: minus what biases and stabilizers took. With the ledger's sinks it is
-        zero but for rounding (``extra["ledger"].residual``).
+        `delta` is the sum of the values less the score: minus what biases and stabilizers took. With the ledger's
+        sinks it is zero but for rounding (``extra["ledger"].residual``).
 
     Raises
     ------
@@ -46,8 +48,12 @@ def lrp(model, x, target=None, *, epsilon=EPSILON, composite="epsilon", gamma=0.
     with Scoring("lrp", model, x, target, **common) as run:
         values, scores, books = propagate(run, chosen, lambda scores: scores, layer, ledger)
         settings = {"composite": chosen.name, "epsilon": epsilon, "gamma": gamma}
-        return run.attribution(values, delta=values.reshape(len(values), -1).sum(1) - scores, settings=settings,
-                               extra={"ledger": Ledger.of(books)} if ledger else {})
+        return run.attribution(
+            values,
+            delta=values.reshape(len(values), -1).sum(1) - scores,
+            settings=settings,
+            extra={"ledger": Ledger.of(books)} if ledger else {},
+        )
 
 
 def propagate(run, composite, amount, layer=None, ledger=False):

@@ -1,14 +1,16 @@
 """Every rule, each a function with the signature of a vjp: ``rule(op, r, y, *xs) -> one thunk (or None) per input``.
 
-`minigrad.grad(y, x, rules=...)` walks the tape once, newest op first, and asks a rule how much of what arrived at an op's
-output goes to each input. With each op's own vjp that is the gradient. With the functions here it is another explanation.
+`minigrad.grad(y, x, rules=...)` walks the tape once, newest op first, and asks a rule how much of what arrived at an
+op's output goes to each input. With each op's own vjp that is the gradient. With the functions here it is another
+explanation.
 
-The first rules change the gradient at a ReLU. The others redistribute *relevance* (layer-wise relevance propagation, Bach et al.
-2015): of the relevance r_j that neuron j received, input i gets its share in the sum that made j,
+The first rules change the gradient at a ReLU. The others redistribute *relevance* (layer-wise relevance propagation,
+Bach et al. 2015): of the relevance r_j that neuron j received, input i gets its share in the sum that made j,
 
     R_i = sum_j  q_ij / (sum_i q_ij + bias_j)  r_j        (+ epsilon in the denominator, away from zero)
 
-and the rules differ in what counts as a contribution q_ij to z_j = sum_i x_i w_ij + b_j. Write u+ = max(u, 0), u- = min(u, 0):
+and the rules differ in what counts as a contribution q_ij to z_j = sum_i x_i w_ij + b_j. With u+ for max(u, 0) and
+u- for min(u, 0):
 
     epsilon      q = x w                                  as it was summed; epsilon = 0 is LRP-0
     gamma        q = x w + gamma (x w)+                   positive contributions count more
@@ -18,9 +20,11 @@ and the rules differ in what counts as a contribution q_ij to z_j = sum_i x_i w_
     w_square     q = w^2                                  inputs of any range: x is not looked at
     flat         q = 1                                    all inputs alike
 
-What is not given to an input went somewhere: to the bias, or to the stabilizer in the denominator. A rule tells by its
-attribute ``sinks`` (see `explain.ledger`). All rules are written in tensors and ops, so a map can itself be differentiated.
+What is not given to an input went somewhere: to the bias, or to the stabilizer in the denominator. A rule tells by
+its attribute ``sinks`` (see `explain.ledger`). All rules are written in tensors and ops, so a map can itself be
+differentiated.
 """
+
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +52,7 @@ def guided_relu(op, g, y, x):
 
 def smooth_relu(beta=10.0):
     """ReLU: the derivative of softplus, g sigmoid(beta x), so that second derivatives exist. Dombrowski et al. 2019."""
+
     def rule(op, g, y, x):
         return (lambda: g * (beta * x).sigmoid(),)
 
@@ -69,11 +74,9 @@ def epsilon(value=EPSILON):
 
     It serves every op that is linear in its inputs: sums, means and skip connections too.
     """
-    def shared(r, y):
-        return r / stabilized(y, value)
 
     def rule(op, r, y, *xs):
-        pulls = op.vjp(shared(r, y), y, *xs)
+        pulls = op.vjp(r / stabilized(y, value), y, *xs)
         return tuple(pull and (lambda x=x, pull=pull: x * pull()) for x, pull in zip(xs, pulls))
 
     def sinks(op, r, y, *xs, places):
@@ -88,19 +91,28 @@ def gamma(value=0.25, *, bias=True, stabilizer=EPSILON):
 
     For x >= 0 and z > 0 these are the weights w + value w+ of Montavon et al. 2019; in general, Andéol et al. 2021.
     """
+
     def split(op, y, x, w, b):
         up, down = w + value * plus(w), w + value * minus(w)
-        return [Share(y.data > 0, [(plus(x), up), (minus(x), down)], b + value * plus(b)),
-                Share(y.data < 0, [(plus(x), down), (minus(x), up)], b + value * minus(b))]
+        return [
+            Share(y.data > 0, [(plus(x), up), (minus(x), down)], b + value * plus(b)),
+            Share(y.data < 0, [(plus(x), down), (minus(x), up)], b + value * minus(b)),
+        ]
 
     return sharing(f"gamma({value:g})", split, bias, stabilizer)
 
 
 def alpha_beta(alpha=2.0, beta=1.0, *, bias=True, stabilizer=EPSILON):
-    """alpha times the shares in the positive part of the sum, less beta times those in its negative part. Bach et al. 2015, eq. 60."""
+    """alpha times the shares in the positive part of the sum, less beta times those in its negative part.
+
+    Bach et al. 2015, eq. 60; alpha - beta is 1.
+    """
+
     if alpha < 0 or beta < 0 or not np.isclose(alpha - beta, 1):
-        raise ValueError(f"alpha_beta: alpha is {alpha:g} and beta {beta:g}, expected alpha - beta = 1 with both at least 0: "
-                         "else relevance is not conserved")
+        raise ValueError(
+            f"alpha_beta: alpha is {alpha:g} and beta {beta:g}, expected alpha - beta = 1 with both at least 0: "
+            "else relevance is not conserved"
+        )
 
     def split(op, y, x, w, b):
         positive = Share(alpha, [(plus(x), plus(w)), (minus(x), minus(w))], plus(b))
@@ -117,6 +129,7 @@ def zplus(*, bias=True, stabilizer=EPSILON):
 
 def box(low=0.0, high=1.0, *, stabilizer=EPSILON):
     """q = x w - low w+ - high w-, which is at least 0 for every x in [low, high]. Montavon et al. 2017, z^B."""
+
     def split(op, y, x, w, b):
         lowest, highest = (minigrad.Tensor(np.broadcast_to(np.asarray(-v, x.dtype), x.shape)) for v in (low, high))
         return [Share(1, [(x, w), (lowest, plus(w)), (highest, minus(w))], b)]
@@ -126,6 +139,7 @@ def box(low=0.0, high=1.0, *, stabilizer=EPSILON):
 
 def w_square(*, bias=True, stabilizer=EPSILON):
     """q = w^2, whatever x is. Montavon et al. 2017."""
+
     def split(op, y, x, w, b):
         return [Share(1, [(ones(x), w * w)], b * b)]
 
@@ -134,6 +148,7 @@ def w_square(*, bias=True, stabilizer=EPSILON):
 
 def flat(*, stabilizer=EPSILON):
     """q = 1: every input in reach gets the same. Lapuschkin et al. 2019."""
+
     def split(op, y, x, w, b):
         return [Share(1, [(ones(x), ones(w))], b)]
 
@@ -150,6 +165,7 @@ class Share(NamedTuple):
 
 def sharing(name, split, bias, stabilizer):
     """The rule that shares relevance as `split(op, y, x, w, b)` says, a list of `Share`."""
+
     def shares(op, r, y, x, w, b):
         b = per_output(op, *b) if b and bias else minigrad.Tensor(np.zeros(1, x.dtype))
         for share in split(op, y, x, w, b):
@@ -160,8 +176,11 @@ def sharing(name, split, bias, stabilizer):
 
     def rule(op, r, y, x, w, *b):
         def pull():
-            got = [v * op.vjp(part / stabilized(z, stabilizer), z, v, u)[0]()
-                   for _, parts, z, part in shares(op, r, y, x, w, b) for v, u in parts]
+            got = [
+                v * op.vjp(part / stabilized(z, stabilizer), z, v, u)[0]()
+                for _, parts, z, part in shares(op, r, y, x, w, b)
+                for v, u in parts
+            ]
             return sum(got[1:], got[0])
 
         return pull, None, *(None for _ in b)
@@ -177,7 +196,7 @@ def sharing(name, split, bias, stabilizer):
 
 
 def named(name, rule, sinks=None):
-    """Give a rule its name, by which messages and drawings call it, and the function that tells what its inputs did not get."""
+    """Give a rule the name by which messages and drawings call it, and the function that tells of its sinks."""
     rule.__qualname__ = rule.__name__ = name
     if sinks:
         rule.sinks = sinks
@@ -185,16 +204,15 @@ def named(name, rule, sinks=None):
 
 
 def taken(r, z, value, bias):
-    """What of r the inputs do not get, per element of z, as arrays: by the bias, by the stabilizer, or for want of any taker."""
+    """What of r the inputs do not get, per element of z: for the bias, the stabilizer, or want of any taker."""
     denominator = stabilized(z, value)
     s = r.data / denominator.data
     lost = (denominator.data - z.data) * s
-    return {"bias": bias.data * s, "epsilon": np.where(z.data == 0, 0, lost),
-            "clamp": np.where(z.data == 0, lost, 0)}
+    return {"bias": bias.data * s, "epsilon": np.where(z.data == 0, 0, lost), "clamp": np.where(z.data == 0, lost, 0)}
 
 
 def stabilized(z, value):
-    """z moved away from zero by `value`, upwards if it is zero; with 0 a zero becomes 1, since nothing is to be shared there."""
+    """z moved away from zero by `value`, a zero upwards; with value 0 a zero becomes 1: there is nothing to share."""
     away = np.where(z.data < 0, -value, value) if value else z.data == 0
     return z + minigrad.Tensor(away.astype(z.dtype))
 

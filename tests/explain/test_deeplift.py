@@ -21,28 +21,51 @@ def image(x):
 
 
 FUNCTIONS = {
-    "relu": lambda x: (x - 0.5).relu(), "leaky_relu": lambda x: F.leaky_relu(x - 0.5, 0.1), "elu": lambda x: F.elu(x - 0.5),
-    "sigmoid": F.sigmoid, "tanh": F.tanh, "softplus": F.softplus, "silu": F.silu, "gelu": F.gelu, "exp": lambda x: x.exp(),
-    "log": lambda x: (x + 1).log(), "sqrt": lambda x: (x + 1).sqrt(), "square": lambda x: x**2, "power": lambda x: (1 + x) ** x,
-    "abs": lambda x: (x - 0.5).abs(), "clip": lambda x: x.clip(0.2, 0.6), "sin": lambda x: x.sin(), "cos": lambda x: x.cos(),
-    "mul": lambda x: x * F.sigmoid(x), "div": lambda x: x / (1 + x * x), "matmul": lambda x: (image(x) @ image(x)).flatten(1),
-    "maximum": lambda x: minigrad.maximum(x, 1 - x), "minimum": lambda x: minigrad.minimum(x, x * x),
+    "relu": lambda x: (x - 0.5).relu(),
+    "leaky_relu": lambda x: F.leaky_relu(x - 0.5, 0.1),
+    "elu": lambda x: F.elu(x - 0.5),
+    "sigmoid": F.sigmoid,
+    "tanh": F.tanh,
+    "softplus": F.softplus,
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "exp": lambda x: x.exp(),
+    "log": lambda x: (x + 1).log(),
+    "sqrt": lambda x: (x + 1).sqrt(),
+    "square": lambda x: x**2,
+    "power": lambda x: (1 + x) ** x,
+    "abs": lambda x: (x - 0.5).abs(),
+    "clip": lambda x: x.clip(0.2, 0.6),
+    "sin": lambda x: x.sin(),
+    "cos": lambda x: x.cos(),
+    "mul": lambda x: x * F.sigmoid(x),
+    "div": lambda x: x / (1 + x * x),
+    "matmul": lambda x: (image(x) @ image(x)).flatten(1),
+    "maximum": lambda x: minigrad.maximum(x, 1 - x),
+    "minimum": lambda x: minigrad.minimum(x, x * x),
     "einsum": lambda x: minigrad.einsum("nij,nkj->nik", x.reshape(-1, 6, 6), x.exp().reshape(-1, 6, 6)).flatten(1),
-    "softmax": lambda x: F.softmax(4 * x, 1), "log_softmax": lambda x: F.log_softmax(4 * x, 1),
-    "layer_norm": lambda x: F.layer_norm(x, (36,)), "max": lambda x: x + x.max(1, keepdim=True), "min": lambda x: x * x.min(1, keepdim=True),
+    "softmax": lambda x: F.softmax(4 * x, 1),
+    "log_softmax": lambda x: F.log_softmax(4 * x, 1),
+    "layer_norm": lambda x: F.layer_norm(x, (36,)),
+    "max": lambda x: x + x.max(1, keepdim=True),
+    "min": lambda x: x * x.min(1, keepdim=True),
     "max_pool": lambda x: F.interpolate(F.max_pool2d(image(x), 3, 1, padding=1), (6, 6)).flatten(1),
-    "avg_pool": lambda x: F.avg_pool2d(image(x), 3, 1, padding=1).flatten(1), "skip": lambda x: x.relu() + x,
-    "concat": lambda x: minigrad.cat([x[:, 18:].tanh(), x[:, :18]], 1), "pad": lambda x: F.pad(image(x)[:, :, 1:, 1:], (1, 0, 1, 0)).flatten(1),
+    "avg_pool": lambda x: F.avg_pool2d(image(x), 3, 1, padding=1).flatten(1),
+    "skip": lambda x: x.relu() + x,
+    "concat": lambda x: minigrad.cat([x[:, 18:].tanh(), x[:, :18]], 1),
+    "pad": lambda x: F.pad(image(x)[:, :, 1:, 1:], (1, 0, 1, 0)).flatten(1),
     "where": lambda x: minigrad.where(np.arange(36) % 2 == 0, x, x.exp()),
     "attention": lambda x: F.scaled_dot_product_attention(*(x.reshape(-1, 6, 6),) * 3).flatten(1),
     "batch norm": lambda x: F.batch_norm(image(x), np.array([0.3]), np.array([0.5])).flatten(1),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_op_is_complete(name):
     function = FUNCTIONS[name]
-    model = nn.Sequential(nn.Flatten(), lambda x: F.tanh(function(x) @ W), nn.Linear(5, 3, rng=np.random.default_rng(0))).to(np.float64)
+    model = nn.Sequential(
+        nn.Flatten(), lambda x: F.tanh(function(x) @ W), nn.Linear(5, 3, rng=np.random.default_rng(0))
+    ).to(np.float64)
     x = RNG.random((4, 1, 6, 6))
     x[0, 0, :3] = 0  # no difference there
     x[1] = 0  # nor anywhere here
@@ -86,8 +109,14 @@ def test_rescale_is_the_papers_formula():
 def minimum_of_two():
     """o = i1 - relu(i1 - i2) = min(i1, i2), the example of Shrikumar et al. 2017, section 3.5.3."""
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)).to(np.float64)
-    model.load_state_dict({"0.weight": np.array([[1.0, -1], [1, 0]]), "0.bias": np.zeros(2), "2.weight": np.array([[-1.0, 1]]),
-                           "2.bias": np.zeros(1)})  # fmt: skip
+    model.load_state_dict(
+        {
+            "0.weight": np.array([[1.0, -1], [1, 0]]),
+            "0.bias": np.zeros(2),
+            "2.weight": np.array([[-1.0, 1]]),
+            "2.bias": np.zeros(1),
+        }
+    )
     return model
 
 
@@ -151,11 +180,17 @@ def test_without_biases_and_from_zero_it_is_input_x_gradient(rule):
         if getattr(layer, "bias", None) is not None:
             layer.bias.data = 0 * layer.bias.data
     if rule == "rescale":
-        np.testing.assert_allclose(explain.deep_lift(model, x).values, explain.input_x_gradient(model, x).values, rtol=1e-9, atol=1e-12)
-    linear = nn.Sequential(nn.Conv2d(2, 3, 3, rng=RNG), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(75, 5, rng=RNG)).to(np.float64)
+        np.testing.assert_allclose(
+            explain.deep_lift(model, x).values, explain.input_x_gradient(model, x).values, rtol=1e-9, atol=1e-12
+        )
+    linear = nn.Sequential(nn.Conv2d(2, 3, 3, rng=RNG), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(75, 5, rng=RNG)).to(
+        np.float64
+    )
     x0 = RNG.random((1, *nets.SHAPE))
     expected = explain.saliency(linear, x, 0, absolute=False).values * (x - x0)
-    np.testing.assert_allclose(explain.deep_lift(linear, x, 0, baselines=x0, rule=rule).values, expected, rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(
+        explain.deep_lift(linear, x, 0, baselines=x0, rule=rule).values, expected, rtol=1e-9, atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("size", [1e-15, 1e-11, 1e-9, 1e-6])
@@ -192,7 +227,10 @@ def test_numbers_do_not_depend_on_batches_and_the_model_stays_as_it_was():
     np.testing.assert_allclose(explain.deep_lift(model, x, batch_size=2).values, whole, rtol=1e-10, atol=1e-13)
     np.testing.assert_allclose(explain.deep_lift(model, x[order]).values, whole[order], rtol=1e-10, atol=1e-13)
     broken = nn.Sequential(model, lambda y: F.batch_norm(y, None, None))
-    with pytest.raises(ValueError, match="deep_lift: composite 'rescale' has no rule for Moments in no module.*exist: gradient, rescale, winners"):
+    with pytest.raises(
+        ValueError,
+        match="deep_lift: composite 'rescale' has no rule for Moments in no module.*exist: gradient, rescale, winners",
+    ):
         explain.deep_lift(broken, x)
     assert modes == [m.training for m in model.modules()]
     assert all(np.array_equal(a, before[k]) for k, a in model.state_dict().items())
@@ -220,7 +258,9 @@ def test_a_layers_units_share_the_same_difference():
 @pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])
 @pytest.mark.parametrize("name", ["div", "softmax", "layer_norm", "max_pool", "mul", "gelu"])
 def test_multipliers_can_be_differentiated(name, rule):
-    model = nn.Sequential(lambda x: FUNCTIONS[name](x) @ W, nn.Linear(5, 3, rng=np.random.default_rng(0)), nn.Softplus()).to(np.float64)
+    model = nn.Sequential(
+        lambda x: FUNCTIONS[name](x) @ W, nn.Linear(5, 3, rng=np.random.default_rng(0)), nn.Softplus()
+    ).to(np.float64)
     start = np.random.default_rng(2).random((1, 36))
 
     def multipliers(x):
@@ -257,21 +297,33 @@ def test_what_is_not_the_same_program_for_both_is_refused():
             return x[:, :, : 2 + int(x.data.max() > 0.5)].sum((2, 3))
 
     for model in (Largest(), Selected()):
-        with pytest.raises(ValueError, match="deep_lift: the model made tensors of other shapes .* or indexed them elsewhere"):
+        with pytest.raises(
+            ValueError, match="deep_lift: the model made tensors of other shapes .* or indexed them elsewhere"
+        ):
             explain.deep_lift(model, nets.images(), 0)
-    with pytest.raises(ValueError, match=r"deep_lift: the model ran 2 ops for x and 1 for the baseline.*must not branch"):
+    with pytest.raises(
+        ValueError, match=r"deep_lift: the model ran 2 ops for x and 1 for the baseline.*must not branch"
+    ):
         explain.deep_lift(Branching(), nets.images(), 0)
-    with pytest.raises(ValueError, match=r"deep_lift: Mul in no module has another constant \(shape \(3, 2, 12, 12\)\) for x than"):
+    with pytest.raises(
+        ValueError, match=r"deep_lift: Mul in no module has another constant \(shape \(3, 2, 12, 12\)\) for x than"
+    ):
         explain.deep_lift(Masked(), nets.images(), 0)
 
 
 def test_bad_settings_say_what_is_expected():
     model, x = nets.build("cnn"), nets.images()
-    with pytest.raises(ValueError, match="deep_lift: rule is 'linear', expected one of 'rescale', 'reveal_cancel', 'genomics'"):
+    with pytest.raises(
+        ValueError, match="deep_lift: rule is 'linear', expected one of 'rescale', 'reveal_cancel', 'genomics'"
+    ):
         explain.deep_lift(model, x, rule="linear")
     with pytest.raises(ValueError, match="deep_lift: eps is 0, expected a positive number"):
         explain.deep_lift(model, x, eps=0)
-    with pytest.raises(ValueError, match=r"deep_lift: baselines has shape \(7,\), expected a number or shape \(3, 2, 12, 12\)"):
+    with pytest.raises(
+        ValueError, match=r"deep_lift: baselines has shape \(7,\), expected a number or shape \(3, 2, 12, 12\)"
+    ):
         explain.deep_lift(model, x, baselines=np.zeros(7))
-    with pytest.raises(ValueError, match=r"deep_lift_shap: baselines has shape \(2, 12, 12\), expected \(B, 2, 12, 12\)"):
+    with pytest.raises(
+        ValueError, match=r"deep_lift_shap: baselines has shape \(2, 12, 12\), expected \(B, 2, 12, 12\)"
+    ):
         explain.deep_lift_shap(model, x, baselines=x[0])

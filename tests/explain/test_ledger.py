@@ -56,7 +56,9 @@ def test_a_rule_that_loses_relevance_without_telling_is_found_out():
     def half(op, r, y, x, *rest):
         return lambda: rules.epsilon()(op, r, y, x, *rest)[0]() * 0.5, *(None for _ in rest)
 
-    ledger = explain.lrp(nets.build("cnn"), nets.images(), composite=[Line(WEIGHTED, half), *rest()], ledger=True).extra["ledger"]
+    ledger = explain.lrp(
+        nets.build("cnn"), nets.images(), composite=[Line(WEIGHTED, half), *rest()], ledger=True
+    ).extra["ledger"]
     assert np.abs(ledger.residual).max() > 1e-3
     worst = max(ledger.rows, key=lambda row: np.abs(row.unexplained).max())
     assert worst.rule.endswith("half")

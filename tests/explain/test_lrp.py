@@ -1,4 +1,4 @@
-"""LRP as a whole: who gets which rule, what is folded, what is refused, and that reuse, skips and functions just work."""
+"""LRP as a whole: who gets which rule, what is folded, what is refused; reuse, skips and functions just work."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,19 @@ from minigrad import functional as F
 from minigrad import nn, ops
 from tests.explain import nets, trained
 
-PRESETS = ("zero", "epsilon", "gamma", "zplus", "alpha2_beta1", "deep_taylor", "epsilon_plus", "epsilon_plus_flat",
-           "epsilon_alpha2_beta1", "epsilon_alpha2_beta1_flat", "epsilon_gamma_box")  # fmt: skip
+PRESETS = (
+    "zero",
+    "epsilon",
+    "gamma",
+    "zplus",
+    "alpha2_beta1",
+    "deep_taylor",
+    "epsilon_plus",
+    "epsilon_plus_flat",
+    "epsilon_alpha2_beta1",
+    "epsilon_alpha2_beta1_flat",
+    "epsilon_gamma_box",
+)
 
 
 def bound(composite, model, x):
@@ -31,14 +42,22 @@ def test_lrp_zero_is_input_x_gradient(name):
     model, x = nets.build(name), nets.images()
     if name == "normed":  # LeakyReLU is piecewise linear, but its negative side is not passed at full
         model = nn.Sequential(*[nn.ReLU() if isinstance(m, nn.LeakyReLU) else m for m in model])
-    np.testing.assert_allclose(explain.lrp(model, x, epsilon=0).values, explain.input_x_gradient(model, x).values, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        explain.lrp(model, x, epsilon=0).values, explain.input_x_gradient(model, x).values, rtol=1e-9, atol=1e-12
+    )
 
 
 def test_standardization_is_folded_into_the_first_layer():
     model, x = trained.cnn()
-    np.testing.assert_allclose(explain.lrp(model, x, composite="zero").values, explain.input_x_gradient(model, x).values, atol=1e-12)
+    np.testing.assert_allclose(
+        explain.lrp(model, x, composite="zero").values, explain.input_x_gradient(model, x).values, atol=1e-12
+    )
     boxed = names(bound(preset("epsilon_gamma_box"), model, x)[2])
-    assert boxed[:3] == [("Sub", "0", "pass_through"), ("Div", "0", "pass_through"), ("Conv2d", "1", "box(0, 1), folded")]
+    assert boxed[:3] == [
+        ("Sub", "0", "pass_through"),
+        ("Div", "0", "pass_through"),
+        ("Conv2d", "1", "box(0, 1), folded"),
+    ]
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -46,14 +65,25 @@ def test_standardization_is_folded_into_the_first_layer():
 def test_batch_norm_after_a_layer_is_as_if_it_were_merged(features, name):
     rng = np.random.default_rng(1)
     if features == "2d":
-        layer, norm, tail = nn.Conv2d(2, 4, 3, padding=1, rng=rng), nn.BatchNorm2d(4), [nn.ReLU(), nn.Flatten(), nn.Linear(4 * 144, 5, rng=rng)]
+        layer, norm, tail = (
+            nn.Conv2d(2, 4, 3, padding=1, rng=rng),
+            nn.BatchNorm2d(4),
+            [nn.ReLU(), nn.Flatten(), nn.Linear(4 * 144, 5, rng=rng)],
+        )
         head, merged = [], nn.Conv2d(2, 4, 3, padding=1)
     else:
         layer, norm, tail = nn.Linear(288, 6, rng=rng), nn.BatchNorm1d(6), [nn.ReLU(), nn.Linear(6, 5, rng=rng)]
         head, merged = [nn.Flatten()], nn.Linear(288, 6)
-    state = {"weight": rng.normal(size=norm.weight.shape), "bias": rng.normal(size=norm.weight.shape),
-             "running_mean": rng.normal(size=norm.weight.shape), "running_var": rng.uniform(0.5, 2, norm.weight.shape)}  # fmt: skip
-    model, plain = nn.Sequential(*head, layer, norm, *tail).to(np.float64), nn.Sequential(*head, merged, *tail).to(np.float64)
+    state = {
+        "weight": rng.normal(size=norm.weight.shape),
+        "bias": rng.normal(size=norm.weight.shape),
+        "running_mean": rng.normal(size=norm.weight.shape),
+        "running_var": rng.uniform(0.5, 2, norm.weight.shape),
+    }
+    model, plain = (
+        nn.Sequential(*head, layer, norm, *tail).to(np.float64),
+        nn.Sequential(*head, merged, *tail).to(np.float64),
+    )
     norm.load_state_dict(state, strict=False)
     scale = state["weight"] / np.sqrt(state["running_var"] + norm.eps)
     merged.weight.data = layer.weight.data * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
@@ -65,21 +95,36 @@ def test_batch_norm_after_a_layer_is_as_if_it_were_merged(features, name):
 
 @pytest.mark.parametrize("name", ["epsilon", "gamma", "zplus", "alpha2_beta1"])
 def test_batch_norm_before_a_layer_is_folded_with_its_padding(name):
-    """A convolution pads after the batch norm, so the folded bias differs at the border: the oracle has the bias as an image."""
+    """A convolution pads after the batch norm, so the folded bias differs at the border: an image in the oracle."""
     rng = np.random.default_rng(2)
     norm, conv = nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3, padding=1, rng=rng)
-    norm.load_state_dict({"weight": np.array([0.7, -1.2]), "bias": np.array([0.3, -0.4]), "running_mean": np.array([0.2, 0.5]),
-                          "running_var": np.array([0.8, 1.5])}, strict=False)  # fmt: skip
+    norm.load_state_dict(
+        {
+            "weight": np.array([0.7, -1.2]),
+            "bias": np.array([0.3, -0.4]),
+            "running_mean": np.array([0.2, 0.5]),
+            "running_var": np.array([0.8, 1.5]),
+        },
+        strict=False,
+    )
     model = nn.Sequential(norm, conv, nn.Flatten()).to(np.float64).eval()
     x = np.random.default_rng(0).random((2, 2, 4, 4))
     scale = norm.weight.data / np.sqrt(norm.running_var.data + norm.eps)
     shift = norm.bias.data - norm.running_mean.data * scale
     op = ops.Conv2d((1, 1), (1, 1))
     weight = minigrad.Tensor(conv.weight.data * scale[:, None, None])
-    moved = op(minigrad.Tensor(np.zeros((1, 2, 4, 4)) + shift[:, None, None]), conv.weight).data + conv.bias.data[:, None, None]
+    moved = (
+        op(minigrad.Tensor(np.zeros((1, 2, 4, 4)) + shift[:, None, None]), conv.weight).data
+        + conv.bias.data[:, None, None]
+    )
     from tests.explain import dense
-    oracle = {"epsilon": lambda *a: dense.epsilon(*a), "gamma": lambda *a: dense.gamma(*a, 0.25),
-              "zplus": lambda *a: dense.alpha_beta(*a, 1, 0), "alpha2_beta1": lambda *a: dense.alpha_beta(*a, 2, 1)}[name]  # fmt: skip
+
+    oracle = {
+        "epsilon": lambda *a: dense.epsilon(*a),
+        "gamma": lambda *a: dense.gamma(*a, 0.25),
+        "zplus": lambda *a: dense.alpha_beta(*a, 1, 0),
+        "alpha2_beta1": lambda *a: dense.alpha_beta(*a, 2, 1),
+    }[name]
     W = dense.matrix(op, weight.data, (2, 4, 4))
     y = model(minigrad.Tensor(x)).data
     target = np.array([5, 47])
@@ -103,19 +148,31 @@ def test_what_cannot_be_folded_has_its_own_rule():
     assert ("BatchNorm", "norm", "pass_through") in names(binding) and ("Conv2d", "conv", "zplus") in names(binding)
     attribution = explain.lrp(model, x, ledger=True)
     assert abs(attribution.extra["ledger"].residual).max() < 1e-12
-    np.testing.assert_allclose(explain.lrp(model, x, epsilon=0).values, explain.input_x_gradient(model, x).values, rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(
+        explain.lrp(model, x, epsilon=0).values, explain.input_x_gradient(model, x).values, rtol=1e-8, atol=1e-12
+    )
 
 
 def test_lines_are_read_from_the_top_by_kind_path_and_place():
     model, x = nets.build("cnn"), nets.images()
-    composite = Composite(Line(WEIGHTED, rules.flat(), place="first"), Line(WEIGHTED, rules.w_square(), place="last"),
-                          Line(ops.Conv2d, rules.gamma(), path="[0-3]"), Line(WEIGHTED, rules.epsilon()), *rest())  # fmt: skip
+    composite = Composite(
+        Line(WEIGHTED, rules.flat(), place="first"),
+        Line(WEIGHTED, rules.w_square(), place="last"),
+        Line(ops.Conv2d, rules.gamma(), path="[0-3]"),
+        Line(WEIGHTED, rules.epsilon()),
+        *rest(),
+    )
     chosen = {(op, path): rule for op, path, rule in names(bound(composite, model, x)[2])}
     assert chosen[("Conv2d", "0")] == "flat" and chosen[("Conv2d", "3")] == "gamma(0.25)"
     assert chosen[("Linear", "6")] == "epsilon(1e-06)" and chosen[("Linear", "8")] == "w_square"
-    nested = nn.Sequential({"features": nn.Sequential(model[0], nn.ReLU(), nn.Flatten()), "head": nn.Linear(576, 5)}).to(np.float64)
+    nested = nn.Sequential(
+        {"features": nn.Sequential(model[0], nn.ReLU(), nn.Flatten()), "head": nn.Linear(576, 5)}
+    ).to(np.float64)
     prefix = Composite(Line(WEIGHTED, rules.flat(), path="features"), Line(WEIGHTED, rules.zplus()), *rest())
-    assert [rule for op, _, rule in names(bound(prefix, nested, x)[2]) if op in ("Conv2d", "Linear")] == ["flat", "zplus"]
+    assert [rule for op, _, rule in names(bound(prefix, nested, x)[2]) if op in ("Conv2d", "Linear")] == [
+        "flat",
+        "zplus",
+    ]
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -123,12 +180,19 @@ def test_presets_run_and_conserve_on_every_net(name):
     for net in nets.ALL:
         attribution = explain.lrp(nets.build(net), nets.images(), composite=name, ledger=True)
         assert np.isfinite(attribution.values).all() and np.abs(attribution.values).max() > 0
-        assert np.abs(attribution.extra["ledger"].residual).max() < 1e-9 * max(1, np.abs(attribution.extra["ledger"].score).max())
+        assert np.abs(attribution.extra["ledger"].residual).max() < 1e-9 * max(
+            1, np.abs(attribution.extra["ledger"].score).max()
+        )
 
 
 def test_a_reused_relu_a_function_and_a_module_are_the_same():
     rng = np.random.default_rng(0)
-    first, second, head, relu = nn.Conv2d(2, 3, 3, rng=rng), nn.Conv2d(3, 3, 3, rng=rng), nn.Linear(192, 4, rng=rng), nn.ReLU()
+    first, second, head, relu = (
+        nn.Conv2d(2, 3, 3, rng=rng),
+        nn.Conv2d(3, 3, 3, rng=rng),
+        nn.Linear(192, 4, rng=rng),
+        nn.ReLU(),
+    )
     reused = nn.Sequential(first, relu, second, relu, nn.Flatten(), head).to(np.float64)
     apart = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Flatten(), head)
     functional = nn.Sequential(first, F.relu, second, F.relu, lambda x: x.flatten(1), head)
@@ -162,15 +226,20 @@ def test_a_skip_connection_shares_as_its_branches_built_the_sum():
     model, x = Skip().to(np.float64), np.array([[0.2, 0.9, 0.4]])
     y = model(minigrad.Tensor(x)).data[0]
     W, b = model.body.weight.data, model.body.bias.data
-    expected = x[0] * W[1] / y[1] * y[1] + np.eye(3)[1] * x[0]  # epsilon 0: through the body by its weights, round it as it is
+    expected = (
+        x[0] * W[1] / y[1] * y[1] + np.eye(3)[1] * x[0]
+    )  # epsilon 0: through the body by its weights, round it as it is
     np.testing.assert_allclose(explain.lrp(model, x, 1, epsilon=0).values[0], expected, rtol=1e-9)
     assert b.any()
 
 
 @pytest.mark.parametrize("score", ["probability", "log_probability"])
 def test_a_softmax_is_refused(score):
-    with pytest.raises(ValueError, match=r"lrp: composite 'epsilon' has no rule for (Log)?Softmax in no module; add a Line"
-                                         r".*Rules that exist: epsilon, gamma.*Explain the logit"):
+    with pytest.raises(
+        ValueError,
+        match=r"lrp: composite 'epsilon' has no rule for (Log)?Softmax in no module; add a Line"
+        r".*Rules that exist: epsilon, gamma.*Explain the logit",
+    ):
         explain.lrp(nets.build("cnn"), nets.images(), score=score)
 
 
@@ -186,11 +255,16 @@ def test_an_op_without_a_rule_is_named_with_its_module_and_the_rules():
         def forward(self, x):
             return x.exp()
 
-    with pytest.raises(ValueError, match=r"no rule for Mul in no module \(here a product.*Line\(Product, rule, path=''\).*"
-                                         r"Both operands of this product depend on the input"):
+    with pytest.raises(
+        ValueError,
+        match=r"no rule for Mul in no module \(here a product.*Line\(Product, rule, path=''\).*"
+        r"Both operands of this product depend on the input",
+    ):
         explain.lrp(Gated(), nets.images())
     model = nn.Sequential(Exponential(), nn.Flatten())
-    with pytest.raises(ValueError, match=r"composite 'zplus' has no rule for Exp in 0; add a Line\(Exp, rule, path='0'\)"):
+    with pytest.raises(
+        ValueError, match=r"composite 'zplus' has no rule for Exp in 0; add a Line\(Exp, rule, path='0'\)"
+    ):
         explain.lrp(model, nets.images(), composite="zplus")
     allowed = Composite(Line(Product, rules.epsilon()), *preset("epsilon").lines)
     assert explain.lrp(Gated(), nets.images(), composite=allowed).settings["composite"] == "custom"
@@ -202,12 +276,16 @@ def test_batch_statistics_are_refused():
         def forward(self, x):
             return F.batch_norm(x, None, None).flatten(1)
 
-    with pytest.raises(ValueError, match="no rule for Moments in no module.*statistics of its own batch mixes the samples"):
+    with pytest.raises(
+        ValueError, match="no rule for Moments in no module.*statistics of its own batch mixes the samples"
+    ):
         explain.lrp(Normalised(), nets.images())
 
 
 def test_unknown_composites_are_refused():
-    with pytest.raises(ValueError, match="composite: there is none called 'gama', expected one of zero, epsilon, gamma"):
+    with pytest.raises(
+        ValueError, match="composite: there is none called 'gama', expected one of zero, epsilon, gamma"
+    ):
         explain.lrp(nets.build("cnn"), nets.images(), composite="gama")
     with pytest.raises(TypeError, match="lrp: composite is dict, expected a name, a Composite or a sequence of Line"):
         explain.lrp(nets.build("cnn"), nets.images(), composite={})
@@ -219,8 +297,12 @@ def test_numbers_do_not_depend_on_batches_and_the_model_stays_as_it_was(name):
     before, modes = model.state_dict(), [m.training for m in model.modules()]
     whole = explain.lrp(model, x, composite=name).values
     order = np.array([3, 0, 4, 2, 1])
-    np.testing.assert_allclose(explain.lrp(model, x, composite=name, batch_size=2).values, whole, rtol=1e-10, atol=1e-14)
-    np.testing.assert_allclose(explain.lrp(model, x[order], composite=name).values, whole[order], rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(
+        explain.lrp(model, x, composite=name, batch_size=2).values, whole, rtol=1e-10, atol=1e-14
+    )
+    np.testing.assert_allclose(
+        explain.lrp(model, x[order], composite=name).values, whole[order], rtol=1e-10, atol=1e-14
+    )
     with pytest.raises(ValueError, match="no rule"):
         explain.lrp(model, x, composite=[])
     assert modes == [m.training for m in model.modules()]
@@ -232,8 +314,18 @@ def test_numbers_do_not_depend_on_batches_and_the_model_stays_as_it_was(name):
 def test_a_map_can_be_differentiated(name, activation):
     """The gradient of an LRP map by the tape, against finite differences: with a batch norm folded into its layer."""
     composite, rng = preset(name, epsilon=0.1), np.random.default_rng(0)
-    model = nn.Sequential(nn.Conv2d(1, 2, 2, rng=rng), nn.BatchNorm2d(2), activation(), nn.MaxPool2d(2), nn.Flatten(),
-                          nn.Linear(2, 2, rng=rng)).to(np.float64).eval()  # fmt: skip
+    model = (
+        nn.Sequential(
+            nn.Conv2d(1, 2, 2, rng=rng),
+            nn.BatchNorm2d(2),
+            activation(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(2, 2, rng=rng),
+        )
+        .to(np.float64)
+        .eval()
+    )
 
     def relevance(x):
         y = model(x)
@@ -252,11 +344,15 @@ def test_relevance_of_a_layer_is_what_its_part_of_the_walk_gives():
     at_layer = explain.lrp(model, x, layer="4")
     rest_of_it = nn.Sequential(*list(model)[5:])
     hidden = nn.Sequential(*list(model)[:5])(minigrad.Tensor(x)).data
-    np.testing.assert_allclose(at_layer.values, explain.lrp(rest_of_it, hidden, at_layer.target, bounds=None).values, rtol=1e-10)
+    np.testing.assert_allclose(
+        at_layer.values, explain.lrp(rest_of_it, hidden, at_layer.target, bounds=None).values, rtol=1e-10
+    )
 
 
 def test_scalings_are_told_from_products():
-    model = nn.Sequential(lambda x: 2 - x / np.array([[[0.5]], [[2.0]]]), nn.Flatten(), nn.Linear(288, 5)).to(np.float64)
+    model = nn.Sequential(lambda x: 2 - x / np.array([[[0.5]], [[2.0]]]), nn.Flatten(), nn.Linear(288, 5)).to(
+        np.float64
+    )
     binding = bound(Composite(Line(Scaling, rules.pass_through), *preset("zplus").lines), model, nets.images())[2]
     assert names(binding)[-1][2] == "zplus, folded"
     ours = explain.lrp(model, nets.images(), composite="zero").values

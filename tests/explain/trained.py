@@ -20,13 +20,23 @@ def digits():
 
 @cache
 def cnn(batch_norm=False):
-    """A network of two convolutions, in float64 and evaluation mode, and test images: right about nine tenths of them."""
+    """A network of two convolutions, in float64 and evaluation mode, and images it has not seen."""
     x, labels = digits()
     rng = np.random.default_rng(0)
     norm = [nn.BatchNorm2d(8)] * batch_norm
-    model = nn.Sequential(nn.Standardize(0.3, 0.4), nn.Conv2d(1, 8, 3, padding=1, rng=rng), *norm, nn.ReLU(), nn.MaxPool2d(2),
-                          nn.Conv2d(8, 12, 3, rng=rng), nn.ReLU(), nn.Flatten(), nn.Linear(48, 24, rng=rng), nn.ReLU(),
-                          nn.Linear(24, 10, rng=rng)).to(np.float64)  # fmt: skip
+    model = nn.Sequential(
+        nn.Standardize(0.3, 0.4),
+        nn.Conv2d(1, 8, 3, padding=1, rng=rng),
+        *norm,
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 12, 3, rng=rng),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(48, 24, rng=rng),
+        nn.ReLU(),
+        nn.Linear(24, 10, rng=rng),
+    ).to(np.float64)
     optimizer = minigrad.optim.Adam(model.parameters(), lr=5e-3)
     for _ in range(150):
         rows = rng.choice(1500, 64, replace=False)

@@ -54,11 +54,20 @@ def zennit():
 
 
 def normed(lib):
-    """Batch norm with hardly any eps: Zennit leaves it in the norm that it has merged, so that its network is 5e-6 off."""
+    """Batch norm with hardly any eps: Zennit leaves it in the norm that it has merged, and is 5e-6 off."""
     layers = lib.nn
-    return layers.Sequential(layers.Conv2d(2, 4, 3, padding=1), layers.BatchNorm2d(4, 1e-12), layers.ReLU(), layers.MaxPool2d(2),
-                             layers.Conv2d(4, 6, 3, stride=2), layers.BatchNorm2d(6, 1e-12), layers.ReLU(), layers.AdaptiveAvgPool2d(1),
-                             layers.Flatten(), layers.Linear(6, nets.CLASSES))  # fmt: skip
+    return layers.Sequential(
+        layers.Conv2d(2, 4, 3, padding=1),
+        layers.BatchNorm2d(4, 1e-12),
+        layers.ReLU(),
+        layers.MaxPool2d(2),
+        layers.Conv2d(4, 6, 3, stride=2),
+        layers.BatchNorm2d(6, 1e-12),
+        layers.ReLU(),
+        layers.AdaptiveAvgPool2d(1),
+        layers.Flatten(),
+        layers.Linear(6, nets.CLASSES),
+    )
 
 
 BUILDERS = {"cnn": nets.cnn, "strided": nets.strided, "smooth": nets.smooth, "normed": normed}
@@ -81,7 +90,7 @@ class WithoutFlatten(torch.nn.Module):
     def __init__(self, layers):
         super().__init__()
         at = [type(m) for m in layers].index(torch.nn.Flatten)
-        self.features, self.head = layers[:at], layers[at + 1:]
+        self.features, self.head = layers[:at], layers[at + 1 :]
 
     def forward(self, x):
         return self.head(self.features(x).flatten(1))
@@ -111,11 +120,17 @@ def test_lrp_gamma_and_alpha1_beta0_equal_captums(attr, name, rule):
     ours, theirs, x = pair(name)
     for module in theirs:
         if isinstance(module, torch.nn.Conv2d):
-            module.rule = GammaRule(0.4, set_bias_to_zero=True) if rule == "gamma" else Alpha1_Beta0_Rule(set_bias_to_zero=True)
-    mine = rules.gamma(0.4, bias=False, stabilizer=1e-9) if rule == "gamma" else rules.zplus(bias=False, stabilizer=1e-9)
+            module.rule = (
+                GammaRule(0.4, set_bias_to_zero=True) if rule == "gamma" else Alpha1_Beta0_Rule(set_bias_to_zero=True)
+            )
+    mine = (
+        rules.gamma(0.4, bias=False, stabilizer=1e-9) if rule == "gamma" else rules.zplus(bias=False, stabilizer=1e-9)
+    )
     composite = Composite(Line(ops.Conv2d, mine), *preset("epsilon", epsilon=1e-9).lines)
     values = attr.LRP(WithoutFlatten(theirs)).attribute(*tensors(x))
-    np.testing.assert_allclose(explain.lrp(ours, x, TARGET, composite=composite).values, values.detach(), rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(
+        explain.lrp(ours, x, TARGET, composite=composite).values, values.detach(), rtol=1e-5, atol=1e-8
+    )
 
 
 @pytest.mark.parametrize("name", ["strided", "smooth"])
@@ -141,7 +156,9 @@ def test_deep_lift_of_a_max_pool_equals_captums_for_a_single_sample(attr):
 def test_deep_lift_shap_equals_captums(attr, name):
     ours, theirs, x = pair(name)
     pool = nets.images(4, seed=7)
-    values, delta = attr.DeepLiftShap(theirs).attribute(tensors(x)[0], torch.tensor(pool), torch.tensor(TARGET), return_convergence_delta=True)
+    values, delta = attr.DeepLiftShap(theirs).attribute(
+        tensors(x)[0], torch.tensor(pool), torch.tensor(TARGET), return_convergence_delta=True
+    )
     found = explain.deep_lift_shap(ours, x, TARGET, baselines=pool)
     np.testing.assert_allclose(found.values, values.detach(), **CLOSE)
     np.testing.assert_allclose(found.extra["deltas"].ravel(), delta.detach(), atol=1e-8)
@@ -152,7 +169,9 @@ def test_layer_lrp_and_layer_deep_lift_equal_captums(attr):
     values = attr.LayerDeepLift(theirs, theirs[2]).attribute(tensors(x)[0], target=torch.tensor(TARGET))
     np.testing.assert_allclose(explain.deep_lift(ours, x, TARGET, layer="2").values, values.detach(), **CLOSE)
     values = attr.LayerLRP(WithoutFlatten(theirs), theirs[2]).attribute(*tensors(x))
-    np.testing.assert_allclose(explain.lrp(ours, x, TARGET, layer="2", epsilon=1e-9).values, values.detach(), rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(
+        explain.lrp(ours, x, TARGET, layer="2", epsilon=1e-9).values, values.detach(), rtol=1e-5, atol=1e-8
+    )
 
 
 # Captum, where it errs
@@ -192,7 +211,9 @@ def test_captum_overwrites_the_gradient_of_a_skip_connection(attr):
     """relu(x) + x: the rule's result replaces the sum of both branches' gradients, so the plain one is lost."""
     ours = skip(minigrad, lambda lib: lib.nn.ReLU()).to(np.float64)
     theirs, x = twin(ours, skip(torch, lambda lib: lib.nn.ReLU())), nets.images()
-    values, delta = attr.DeepLift(theirs).attribute(tensors(x)[0], target=torch.tensor(TARGET), return_convergence_delta=True)
+    values, delta = attr.DeepLift(theirs).attribute(
+        tensors(x)[0], target=torch.tensor(TARGET), return_convergence_delta=True
+    )
     found = explain.deep_lift(ours, x, TARGET)
     assert np.abs(delta.detach()).max() > 1e-2 and np.abs(found.delta).max() < 1e-13
     guided, right = attr.GuidedBackprop(theirs).attribute(*tensors(x)), explain.guided_backprop(ours, x, TARGET).values
@@ -205,7 +226,7 @@ def test_captum_overwrites_the_gradient_of_a_skip_connection(attr):
 
 
 def test_captum_gives_the_batch_its_first_samples_gradient_in_a_max_pool(attr):
-    """Where the pool's input does not differ from the reference, but what it was made from does: two changes that cancel."""
+    """Where the pool's input is that of the reference, but not what it was made from: two changes that cancel."""
     layers = [(lib.Conv2d(2, 1, 1), lib.MaxPool2d(2), lib.Flatten(), lib.Linear(36, 5)) for lib in (nn, torch.nn)]
     ours = nn.Sequential(*layers[0]).to(np.float64)
     ours[0].weight.data = np.array([1.0, -1]).reshape(1, 2, 1, 1)
@@ -240,8 +261,10 @@ def test_captums_softmax_depends_on_the_batch_and_is_not_complete(attr):
 
 def test_captum_cannot_have_a_relu_twice(attr):
     relus = nn.ReLU(), torch.nn.ReLU()
-    layers = [(lib.Conv2d(2, 3, 3), relu, lib.Conv2d(3, 3, 3), relu, lib.Flatten(), lib.Linear(192, 5))
-              for lib, relu in zip((nn, torch.nn), relus)]  # fmt: skip
+    layers = [
+        (lib.Conv2d(2, 3, 3), relu, lib.Conv2d(3, 3, 3), relu, lib.Flatten(), lib.Linear(192, 5))
+        for lib, relu in zip((nn, torch.nn), relus)
+    ]
     ours, x = nn.Sequential(*layers[0]).to(np.float64), nets.images()
     theirs = twin(ours, torch.nn.Sequential(*layers[1]))
     with pytest.raises(RuntimeError, match="more than once"):
@@ -267,8 +290,12 @@ def test_captum_misses_functions_and_other_activations(attr, name):
             return self.b(self.gelu(x) if name == "gelu" else TF.relu(x))
 
     theirs, x = Theirs().double(), nets.images()
-    theirs.load_state_dict({k: torch.tensor(ours.state_dict()[v]) for k, v in
-                            {"a.weight": "1.weight", "a.bias": "1.bias", "b.weight": "3.weight", "b.bias": "3.bias"}.items()})  # fmt: skip
+    theirs.load_state_dict(
+        {
+            k: torch.tensor(ours.state_dict()[v])
+            for k, v in {"a.weight": "1.weight", "a.bias": "1.bias", "b.weight": "3.weight", "b.bias": "3.bias"}.items()
+        }
+    )
     b = nets.images(seed=7)
     t = torch.tensor(x, requires_grad=True)
     gradient = torch.autograd.grad(theirs(t)[:, 2].sum(), t)[0].detach().numpy()
@@ -277,7 +304,9 @@ def test_captum_misses_functions_and_other_activations(attr, name):
     found = explain.deep_lift(ours, x, 2, baselines=b)
     assert np.abs(found.values - captum).max() > 1e-4 and np.abs(found.delta).max() < 1e-13
     if name == "relu":
-        np.testing.assert_allclose(attr.GuidedBackprop(theirs).attribute(torch.tensor(x), 2).detach(), gradient, rtol=1e-9)
+        np.testing.assert_allclose(
+            attr.GuidedBackprop(theirs).attribute(torch.tensor(x), 2).detach(), gradient, rtol=1e-9
+        )
         assert np.abs(explain.guided_backprop(ours, x, 2).values - gradient).max() > 1e-3
 
 
@@ -323,7 +352,10 @@ PAIRS = {
     "gamma": (lambda z: z.Gamma(0.3, 1e-4), rules.gamma(0.3, stabilizer=1e-4)),
     "zplus": (lambda z: z.ZPlus(1e-4), rules.zplus(stabilizer=1e-4)),
     "alpha_beta": (lambda z: z.AlphaBeta(2, 1, 1e-4), rules.alpha_beta(2, 1, stabilizer=1e-4)),
-    "box": (lambda z: z.ZBox(torch.tensor([0.0]).double(), torch.tensor([1.0]).double(), 1e-4), rules.box(0, 1, stabilizer=1e-4)),
+    "box": (
+        lambda z: z.ZBox(torch.tensor([0.0]).double(), torch.tensor([1.0]).double(), 1e-4),
+        rules.box(0, 1, stabilizer=1e-4),
+    ),
     "w_square": (lambda z: z.WSquare(1e-4), rules.w_square(stabilizer=1e-4)),
     "flat": (lambda z: z.Flat(1e-4), rules.flat(stabilizer=1e-4)),
 }
@@ -341,15 +373,22 @@ def test_rules_equal_zennits(zennit, name, rule):
     np.testing.assert_allclose(found.values, expected, rtol=1e-6, atol=1e-9)
 
 
-COMPOSITES = {"epsilon_plus": "EpsilonPlus", "epsilon_plus_flat": "EpsilonPlusFlat", "epsilon_alpha2_beta1": "EpsilonAlpha2Beta1",
-              "epsilon_alpha2_beta1_flat": "EpsilonAlpha2Beta1Flat", "epsilon_gamma_box": "EpsilonGammaBox"}  # fmt: skip
+COMPOSITES = {
+    "epsilon_plus": "EpsilonPlus",
+    "epsilon_plus_flat": "EpsilonPlusFlat",
+    "epsilon_alpha2_beta1": "EpsilonAlpha2Beta1",
+    "epsilon_alpha2_beta1_flat": "EpsilonAlpha2Beta1Flat",
+    "epsilon_gamma_box": "EpsilonGammaBox",
+}
 
 
 @pytest.mark.parametrize("name", ["cnn", "strided", "normed"])
 @pytest.mark.parametrize("composite", COMPOSITES)
 def test_composites_equal_zennits(zennit, composite, name):
     ours, theirs, x = pair(name)
-    limits = {"low": torch.zeros(1).double(), "high": torch.ones(1).double()} if composite == "epsilon_gamma_box" else {}
+    limits = (
+        {"low": torch.zeros(1).double(), "high": torch.ones(1).double()} if composite == "epsilon_gamma_box" else {}
+    )
     canonizers = [zennit.canonizers.SequentialMergeBatchNorm()]
     their_composite = getattr(zennit.composites, COMPOSITES[composite])(canonizers=canonizers, **limits)
     expected = zennit_map(zennit, theirs, their_composite, x)
@@ -361,4 +400,6 @@ def test_excitation_backprop_equals_zennits(zennit):
     leaf = torch.tensor(x, requires_grad=True)
     with zennit.composites.ExcitationBackprop(stabilizer=1e-12, zero_params=["bias"]).context(theirs) as modified:
         expected = torch.autograd.grad(modified(leaf), leaf, torch.eye(5).double()[TARGET])[0]
-    np.testing.assert_allclose(explain.excitation_backprop(ours, x, TARGET).values, expected.detach(), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        explain.excitation_backprop(ours, x, TARGET).values, expected.detach(), rtol=1e-6, atol=1e-9
+    )
