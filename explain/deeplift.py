@@ -85,8 +85,8 @@ def deep_lift_shap(model, x, target=None, *, baselines, rule="rescale", eps=diff
         rows = np.asarray(baselines, run.x.dtype)
         if rows.ndim != run.x.ndim or rows.shape[1:] != run.x.shape[1:] or not len(rows):
             raise ValueError(
-                f"deep_lift_shap: baselines has shape {rows.shape}, expected (B, {', '.join(map(str, run.x.shape[1:]))}) "
-                "with B at least 1; for a single number use deep_lift"
+                f"deep_lift_shap: baselines has shape {rows.shape}, expected (B, *{run.x.shape[1:]}) with B at least 1; "
+                "for a single number use deep_lift"
             )
         found = []
         for part in run.batches(len(run.x)):
@@ -129,6 +129,11 @@ class Reference:
         self.pairs = dict(zip(ours, theirs))
         for t, other in zip(ours, theirs):
             self.pairs |= {x: x0 for x, x0 in zip(t.inputs, other.inputs) if x not in self.pairs}
+        if not all(map(_comparable, self.pairs.keys(), self.pairs.values())):
+            raise ValueError(
+                f"{method}: the model made tensors of other shapes for x than for the baseline, or indexed them "
+                "elsewhere: expected the same program for both; its forward must not depend on the values of its input"
+            )
         for t in trail.steps:
             for x in t.inputs:
                 if x not in trail.live and not _same(x, self.pairs[x]):
@@ -140,16 +145,6 @@ class Reference:
     def __getitem__(self, t):
         other = self.pairs[t]
         return other if other.shape == t.shape else other.expand(*t.shape)
-
-    def fits(self):
-        """Whether every tensor broadcasts to its partner and is read at the same index, so that they compare."""
-        shapes = all(
-            t.ndim == other.ndim and all(m in (1, n) for n, m in zip(t.shape, other.shape))
-            for t, other in self.pairs.items()
-        )
-        return shapes and all(
-            _same_index(t.op.index, other.op.index) for t, other in self.pairs.items() if isinstance(t.op, ops.GetItem)
-        )
 
 
 def composite(reference, rule="rescale", eps=differences.EPSILON):
@@ -187,16 +182,12 @@ def _contributions(run, tape, part, baseline, layer, rule, eps):
     """Values and residuals of the samples `part`, whose `tape` is compared with one of `baseline`."""
     leaf, scores, end = tape
     trail = Trail.between(leaf, scores)
-    scores0 = recorded(run, baseline, layer)[1]
-    reference = Reference(scores, scores0, trail, run.method)
-    if not reference.fits():  # a program that moves samples to other axes: give it as many
-        scores0 = recorded(run, np.repeat(baseline, len(leaf), 0), layer)[1]
+    try:
+        scores0 = recorded(run, baseline, layer)[1]
         reference = Reference(scores, scores0, trail, run.method)
-    if not reference.fits():
-        raise ValueError(
-            f"{run.method}: the model made tensors of other shapes for x than for the baseline, or indexed them "
-            "elsewhere: expected the same program for both; its forward must not depend on the values of its input"
-        )
+    except ValueError:  # one row cannot stand for many where the program moves samples to other axes
+        scores0 = recorded(run, np.broadcast_to(baseline, (len(scores), *baseline.shape[1:])), layer)[1]
+        reference = Reference(scores, scores0, trail, run.method)
     target = run.targets(part)
     multipliers = run.pull(scores, end, target, rules=bind(scores, leaf, reference, rule, eps, run.method))
     values = multipliers * (end.data - reference[end].data)
@@ -210,6 +201,13 @@ def _check(method, rule, eps):
         raise ValueError(f"{method}: rule is {rule!r}, expected one of {', '.join(map(repr, RULES))}")
     if not eps > 0:
         raise ValueError(f"{method}: eps is {eps!r}, expected a positive number: differences below it count as none")
+
+
+def _comparable(t, other):
+    """Whether `other` broadcasts to `t` and both were read at the same index."""
+    if t.ndim != other.ndim or any(m not in (1, n) for n, m in zip(t.shape, other.shape)):
+        return False
+    return not isinstance(t.op, ops.GetItem) or _same_index(t.op.index, other.op.index)
 
 
 def _same(a, b):

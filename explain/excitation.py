@@ -18,7 +18,7 @@ STABILIZER = 1e-12
 def excitation_backprop(model, x, target=None, *, contrastive=False, layer=None, **common):
     """The probability that a random walk against the excitations, begun at the target, ends at each pixel.
 
-    P_i = sum_j (x_i w_ij+ / sum_i x_i w_ij+) P_j, meant for networks whose activations are at least 0. Zhang et al. 2016.
+    P_i = sum_j (x_i w_ij+ / sum_i x_i w_ij+) P_j, meant for activations of at least 0. Zhang et al. 2016.
 
     Parameters
     ----------

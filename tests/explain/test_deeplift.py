@@ -219,6 +219,14 @@ def test_one_row_of_baseline_serves_all_samples_unless_the_program_moves_them():
     assert moved.forwards == 7 and np.abs(moved.delta).max() < 1e-15
 
 
+def test_a_transformer_is_complete():
+    model = minigrad.models.create("vit_tiny", rng=np.random.default_rng(0)).to(np.float64).eval()
+    x = RNG.random((2, 1, 28, 28))
+    for score in ("logit", "log_probability"):
+        attribution = explain.deep_lift(model, x, baselines=0.4, score=score)
+        assert np.abs(attribution.delta).max() < 1e-11 and np.abs(attribution.values).max() > 1e-4
+
+
 def test_numbers_do_not_depend_on_batches_and_the_model_stays_as_it_was():
     model, x = nets.build("normed").train(), nets.images(5)
     before, modes = model.state_dict(), [m.training for m in model.modules()]
@@ -324,6 +332,6 @@ def test_bad_settings_say_what_is_expected():
     ):
         explain.deep_lift(model, x, baselines=np.zeros(7))
     with pytest.raises(
-        ValueError, match=r"deep_lift_shap: baselines has shape \(2, 12, 12\), expected \(B, 2, 12, 12\)"
+        ValueError, match=r"deep_lift_shap: baselines has shape \(2, 12, 12\), expected \(B, \*\(2, 12, 12\)\) with B"
     ):
         explain.deep_lift_shap(model, x, baselines=x[0])
