@@ -16,6 +16,7 @@ from minigrad.cli import main
 from minigrad.cli.arguments import number, one_of, shape
 from minigrad.runs import FILES, load_run
 
+pytestmark = pytest.mark.compiled  # a step of mnist_cnn in plain Python takes minutes
 QUICK = ("train", "--dataset", "digits", "--limit", "192", "--epochs", "2", "--quiet")
 
 

@@ -183,7 +183,7 @@ def _close_epoch(run, test, shown):
 
 def _diverged(what, run):
     return FloatingPointError(f"fit: {what}; try a smaller learning rate (now {run.optimizer.lr:g}), or anomaly=True "
-                              f"to see which layer it comes from")
+                              f"(--anomaly) to see which layer it comes from")
 
 
 @contextmanager
