@@ -63,7 +63,7 @@ def integrated_gradients(
         path = Path(baseline, run.x).place(run, own_score(run), method, n_steps, compat)
         mean = path.integrate(run, lambda rows, points: _gradient(run, rows, points))
         values = mean * path.direction if multiply_by_inputs else mean
-        delta = residual(run, values, run.x, baseline) if multiply_by_inputs else None
+        delta = residual(run, values, baseline) if multiply_by_inputs else None
         settings = {"method": method, "multiply_by_inputs": multiply_by_inputs}
         extra = {"pieces": np.bincount(path.rows)} if method == "exact" else {}
         return run.attribution(
@@ -106,9 +106,9 @@ def quadrature_errors(
     return {method: np.array([error(method, steps) for steps in n_steps]) for method in methods}
 
 
-def residual(run, values, x, baseline):
+def residual(run, values, baseline):
     """The completeness residual, per sample: the sum of the values less F(x) - F(x')."""
-    promised = run.scores(x) - run.scores(baseline)
+    promised = run.own_scores() - run.scores(baseline)
     return values.sum(axis=tuple(range(1, values.ndim)), dtype=np.float64) - promised
 
 

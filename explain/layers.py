@@ -113,7 +113,7 @@ def layer_integrated_gradients(
             values = values * path.direction
             rows = np.arange(len(run.x))
             start = np.concatenate([own(rows[part], path.start[part])[1].data for part in run.batches(len(rows))])
-            delta = values.sum(axis=tuple(range(1, values.ndim)), dtype=np.float64) - (run.scores(run.x) - start)
+            delta = values.sum(axis=tuple(range(1, values.ndim)), dtype=np.float64) - (run.own_scores() - start)
         return run.attribution(
             values, baseline=baseline, delta=delta, settings=settings(run, layer, method, n_steps, compat)
         )
@@ -171,7 +171,7 @@ def layer_conductance(
 
             path.place(run, own_score(run), method, n_steps, compat)
             values = path.integrate(run, conductance)
-        delta = residual(run, values, run.x, baseline) if _is_passed_by_all(run, layer) else None
+        delta = residual(run, values, baseline) if _is_passed_by_all(run, layer) else None
         return run.attribution(
             values, baseline=baseline, delta=delta, settings=settings(run, layer, method, n_steps, compat)
         )

@@ -239,7 +239,7 @@ def _repeated(options, rows, samples):
 
 def _sampled_residual(run, values, pool):
     start = run.outputs(pool)[:, run.target].mean(0)  # (N,): the baselines' mean score of each sample's class
-    return values.sum(axis=tuple(range(1, values.ndim)), dtype=np.float64) - (run.scores(run.x) - start)
+    return values.sum(axis=tuple(range(1, values.ndim)), dtype=np.float64) - (run.own_scores() - start)
 
 
 def _generator(rng):

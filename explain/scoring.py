@@ -21,6 +21,7 @@ SCORES = {
     "log_probability": lambda z: F.log_softmax(z, 1),
 }
 FEATURES_AT_ONCE = 2**20  # input values that are recorded on one tape, unless batch_size says otherwise: bounds memory
+SAMPLES_AT_ONCE = 32  # and no more than this many samples: the activations of more fall out of the cache
 
 
 class Scoring:
@@ -53,7 +54,7 @@ class Scoring:
             raise ValueError(f"{method}: batch_size is {batch_size!r}, expected an integer of at least 1")
         self.score, self.wanted = score, target
         self.asked_batch_size = batch_size
-        self.batch_size = batch_size or int(np.clip(FEATURES_AT_ONCE // max(1, self.x[:1].size), 1, 256))
+        self.batch_size = batch_size or int(np.clip(FEATURES_AT_ONCE // max(1, self.x[:1].size), 1, SAMPLES_AT_ONCE))
         self.forwards = self.backwards = 0
         self._logits, self._known = None, np.zeros(len(self.x), bool)
 
@@ -103,6 +104,10 @@ class Scoring:
         """The target's score (N,) of the samples x; `target` (N,) where they are not the original samples in order."""
         target = self.target if target is None else target
         return self.outputs(x)[np.arange(len(x)), target]
+
+    def own_scores(self):
+        """The target's score (N,) of the original samples, from logits already known."""
+        return SCORES[self.score](minigrad.Tensor(self.logits)).data[np.arange(len(self.x)), self.target]
 
     def record(self, x, part=None):
         """A tape: the leaf that holds x, and all classes' scores (N, K) computed from it.
