@@ -85,8 +85,8 @@ def deep_lift_shap(model, x, target=None, *, baselines, rule="rescale", eps=diff
         rows = np.asarray(baselines, run.x.dtype)
         if rows.ndim != run.x.ndim or rows.shape[1:] != run.x.shape[1:] or not len(rows):
             raise ValueError(
-                f"deep_lift_shap: baselines has shape {rows.shape}, expected (B, *{run.x.shape[1:]}) with B at least 1; "
-                "for a single number use deep_lift"
+                f"deep_lift_shap: baselines has shape {rows.shape}, expected (B, *{run.x.shape[1:]}) with B at "
+                "least 1; for a single number use deep_lift"
             )
         found = []
         for part in run.batches(len(run.x)):

@@ -18,9 +18,13 @@ def digits():
     return (data.images[:, None] / 16).astype(np.float64), data.target
 
 
-@cache
 def cnn(batch_norm=False):
     """A network of two convolutions, in float64 and evaluation mode, and images it has not seen."""
+    return _trained(batch_norm)
+
+
+@cache
+def _trained(batch_norm):
     x, labels = digits()
     rng = np.random.default_rng(0)
     norm = [nn.BatchNorm2d(8)] * batch_norm
@@ -37,9 +41,9 @@ def cnn(batch_norm=False):
         nn.ReLU(),
         nn.Linear(24, 10, rng=rng),
     ).to(np.float64)
-    optimizer = minigrad.optim.Adam(model.parameters(), lr=5e-3)
-    for _ in range(150):
-        rows = rng.choice(1500, 64, replace=False)
+    optimizer = minigrad.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        rows = rng.choice(1500, 32, replace=False)
         loss = cross_entropy(model(minigrad.Tensor(x[rows])), labels[rows])
         optimizer.zero_grad()
         loss.backward()
