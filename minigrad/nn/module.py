@@ -85,7 +85,7 @@ class Module:
 
     def named_parameters(self):
         """(path, Parameter) for each parameter, once even if it is shared."""
-        return [(path, part) for path, part in _walk(self) if isinstance(part, Parameter)]
+        return [(path, part) for path, part in _walk(self) if _learned(part)]
 
     def parameters(self):
         """The parameters of `named_parameters`."""
@@ -94,7 +94,7 @@ class Module:
     def named_buffers(self):
         """(path, Tensor) for each tensor that is part of the state but not learned, such as running means."""
         tensors = [(path, part) for path, part in _walk(self) if isinstance(part, Tensor)]
-        return [(path, part) for path, part in tensors if not isinstance(part, Parameter)]
+        return [(path, part) for path, part in tensors if not _learned(part)]
 
     def get_submodule(self, path):
         """The module at a path such as ``features.3``."""
@@ -178,17 +178,22 @@ class Module:
                 inner = value.values() if isinstance(value, dict) else value
                 text = repr(value if isinstance(value, Module) else list(inner))
                 parts.append(f"  ({name}): " + text.replace("\n", "\n  "))
-            elif not isinstance(value, (Tensor, np.random.Generator)) and name != "training":
+            elif not isinstance(value, (Tensor, np.random.Generator)) and name not in _NOT_SETTINGS:
                 settings.append(f"{name}={value!r}")
         head = f"{type(self).__name__}({', '.join(settings)}"
         return head + ("\n" + "\n".join(parts) + "\n)" if parts else ")")
+
+
+def _learned(part):
+    """A Parameter, frozen or not, or another tensor that requires a gradient."""
+    return isinstance(part, Parameter) or (isinstance(part, Tensor) and part.requires_grad)
 
 
 def _walk(part, path="", seen=None, shared=False):
     """(path, part) for a module and every Tensor and Module in it; each once, or under every path if `shared`."""
     seen = set(seen or ()) if shared or seen is None else seen  # a copy knows ancestors only, not siblings
     if isinstance(part, (Module, Tensor)):
-        if id(part) in seen:
+        if id(part) in seen or getattr(part, "op", None):  # what an op has made is a result that was kept, not a part
             return
         seen.add(id(part))
         yield path, part
