@@ -152,7 +152,8 @@ def _train_epoch(run, feed, shown, stopped, **options):
         try:
             loss, right = train_step(run.model, run.optimizer, images, labels, **options)
         except FloatingPointError as error:
-            raise _diverged(f"epoch {at.epoch + 1}, batch {at.batch + 1} of {len(feed)}: {error}", run) from error
+            where = f"epoch {at.epoch + 1}, batch {at.batch + 1} of {len(feed)}"
+            raise _diverged(f"{where}: {error}", run, options["anomaly"]) from error
         at.batch += 1
         at.images += len(images)
         at.loss += loss * len(images)
@@ -181,9 +182,9 @@ def _close_epoch(run, test, shown):
     shown.end(run.history)
 
 
-def _diverged(what, run):
-    return FloatingPointError(f"fit: {what}; try a smaller learning rate (now {run.optimizer.lr:g}), or anomaly=True "
-                              f"(--anomaly) to see which layer it comes from")
+def _diverged(what, run, anomaly=False):
+    hint = "" if anomaly else ", or anomaly=True (--anomaly) to see which layer it comes from"
+    return FloatingPointError(f"fit: {what}; try a smaller learning rate (now {run.optimizer.lr:g}){hint}")
 
 
 @contextmanager
