@@ -13,7 +13,16 @@ class MatMul(Op):
     """a @ b for matrices, or stacks of matrices with equal leading axes."""
 
     def forward(self, a, b):
-        return kernels.matmul(a, b) if a.ndim == 2 and a.dtype.kind == "f" else np.matmul(a, b)
+        if a.dtype.kind != "f":
+            return np.matmul(a, b)
+        if a.ndim == 2:
+            return kernels.matmul(a, b)
+        y = np.empty(
+            (*a.shape[:-1], b.shape[-1]), a.dtype
+        )  # one by one, for a stack given to BLAS would wake its threads
+        for i in np.ndindex(a.shape[:-2]):
+            y[i] = kernels.matmul(a[i], b[i])
+        return y
 
     def vjp(self, g, y, a, b):
         return lambda: MatMul()(g, _transposed(b)), lambda: MatMul()(_transposed(a), g)
