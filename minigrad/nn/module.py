@@ -15,6 +15,7 @@ from ..tensor import Tensor, scope, setting
 _LATE = "num_batches_tracked"  # of batch norm; as in PyTorch it may be missing, since files before 0.4.1 lack it
 _paths = ContextVar("paths", default=MappingProxyType({}))  # id of module -> path, of the model that is running
 _log = ContextVar("log", default=None)  # where named_activations collects
+_NOT_SETTINGS = {"training", "architecture", "metadata"}  # attributes that repr leaves out
 
 
 class Parameter(Tensor):
