@@ -140,7 +140,7 @@ def test_labels_and_pixels_out_of_range_cannot_become_a_dataset():
 
 
 def exploding(at):
-    """A network, and an augmentation that before the batch of that number makes its weights as large as floats can be."""
+    """A network, and an augmentation that makes its weights as large as floats can be before batch `at`."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3, rng=np.random.default_rng(0)))
     calls = 0
 
