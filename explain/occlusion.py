@@ -10,11 +10,11 @@ from itertools import product
 import numpy as np
 
 from .game import playing, steps
-from .reach import Crop, Reach, Unreachable, boxes
+from .reach import Reach, Unreachable, boxes
 from .scoring import as_baseline
 
 CHUNK = 2**25  # values of the largest activation, of all samples in a chunk, if no batch_size is given: bounds memory
-ROWS = 2048    # and never more samples than this
+ROWS = 1024    # and never more samples than this
 
 
 def occlusion(model, x, target=None, *, sliding_window_shapes, strides=None, baselines=0, perturbations_per_eval=None, fast=None,

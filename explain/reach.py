@@ -25,6 +25,7 @@ _POINTWISE = (*ELEMENTWISE, *PAIRWISE, ops.Add, ops.Sub, ops.Mul, ops.Neg, ops.C
 _WINDOWS = (ops.Conv2d, ops.MaxPool2d, ops.AvgPool2d)
 _ROWWISE = (ops.Softmax, ops.LogSoftmax, ops.AdaptiveAvgPool2d, ops.Interpolate)
 _REDUCTIONS = (ops.Sum, ops.Max, ops.Min)
+BOXED = 2**26  # bytes of a dense layer's weights that are kept by box, so that they are not gathered again
 
 
 @dataclass(eq=False)
@@ -75,6 +76,13 @@ class Flat:
         return images.reshape(len(images), -1)
 
 
+@dataclass(eq=False)
+class Late:
+    """A Crop before the ReLU that it is due: the maximum of rectified values is the rectified maximum, of fewer values."""
+
+    crop: Crop
+
+
 class Reach:
     """A tape, ready to be run again for changes that stay inside a box of its leaf (n, C, H, W).
 
@@ -94,6 +102,7 @@ class Reach:
             if not self._knows(t):
                 raise Unreachable(f"{type(t.op).__name__} in {t.scope or 'no module'} is not known to treat samples one by one")
         self.last = {x: t for t in self.steps for x in t.inputs}
+        self.pools, self.boxed = _pools_after(self.steps), {}
 
     def run(self, values, tops, lefts):
         """y for W changes of each image: (W, n, classes); `values` (W n, C, h, w) is what the boxes hold after the change."""
@@ -145,16 +154,20 @@ class Reach:
         """The Crop, Flat or array of `t` for those of its inputs; None stands for an input that nothing changes."""
         op, first = t.op, states[0]
         if isinstance(op, ops.Conv2d) and isinstance(first, Crop):
-            return _window(t, first, t.inputs[1].shape[2:], op.dilation, 0.0, {"padding": (0, 0)})
-        if isinstance(op, (ops.MaxPool2d, ops.AvgPool2d)) and isinstance(first, Crop) and _plain(t):
+            return _window(t, first, t.inputs[1].shape[2:], op.dilation, 0.0, {"padding": (0, 0)}, self.pools.get(t))
+        if isinstance(op, ops.ReLU) and isinstance(first, Crop) and isinstance(self.pools.get(t), ops.MaxPool2d):
+            return Late(first)
+        if isinstance(op, (ops.MaxPool2d, ops.AvgPool2d)) and isinstance(first, (Crop, Late)) and _plain(t):
             fill = -np.inf if isinstance(op, ops.MaxPool2d) else 0.0
-            return _window(t, first, op.kernel_size, (1, 1), fill, {"padding": (0, 0), "ceil_mode": False})
+            crop = first.crop if isinstance(first, Late) else first
+            pooled = _window(t, crop, op.kernel_size, (1, 1), fill, {"padding": (0, 0), "ceil_mode": False})
+            return pooled if crop is first else replace(pooled, values=ops.ReLU().forward(pooled.values))
         if isinstance(op, ops.BatchNorm) and isinstance(first, Crop):
             return replace(first, values=op.forward(first.values, *_data(t.inputs[1:])), clean=t.data)
         if isinstance(op, ops.Reshape) and isinstance(first, Crop) and t.ndim == 2:
             return Flat(first)
         if isinstance(op, ops.Linear) and isinstance(first, Flat):
-            return _dense(t, first.crop)
+            return _dense(t, first.crop, self.boxed)
         local = all(s is None or isinstance(s, Crop) for s in states)
         if local and t.ndim == 4 and (isinstance(op, _POINTWISE) or isinstance(op, ops.Concat) and op.dim == 1):
             return _joined(t, states)
@@ -203,25 +216,60 @@ def _as_images(grouped):
     return grouped.reshape(-1, *grouped.shape[2:]).transpose(0, 3, 1, 2)
 
 
-def _window(t, crop, kernel, dilation, fill, settings):
-    """A convolution or pooling of a Crop."""
-    op = t.op
-    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    firsts, counts, starts, lengths = zip(*(
-        _reached(start, n, s, p, r, out) for start, n, s, p, r, out in
-        zip((crop.tops, crop.lefts), crop.size, op.stride, op.padding, reach, t.shape[2:], strict=True)), strict=True)
-    same = lengths == crop.size and all(np.array_equal(a, b) for a, b in zip(starts, (crop.tops, crop.lefts), strict=True))
+def _window(t, crop, kernel, dilation, fill, settings, pool=None):
+    """A convolution or pooling of a Crop; given the `pool` that follows, all of the pool's windows that it reaches."""
+    op, firsts, starts, lengths = t.op, [], [], []
+    for axis, (start, out) in enumerate(zip((crop.tops, crop.lefts), t.shape[2:], strict=True)):
+        reach = dilation[axis] * (kernel[axis] - 1) + 1
+        first, count = _reached(start, crop.size[axis], op.stride[axis], op.padding[axis], reach, out)
+        if pool is not None:
+            first, count = _completed(first, count, pool.stride[axis], pool.padding[axis], pool.kernel_size[axis], out)
+        firsts.append(first)
+        starts.append(first * op.stride[axis] - op.padding[axis])
+        lengths.append((count - 1) * op.stride[axis] + reach)
+    same = tuple(lengths) == crop.size and all(map(np.array_equal, starts, (crop.tops, crop.lefts)))
     source = crop.values if same else crop.within(*starts, lengths, fill)
     return Crop(replace(op, **settings).forward(source, *_data(t.inputs[1:])), *firsts, t.data)
 
 
 def _reached(start, n, stride, padding, reach, out):
-    """Along one axis: the first outputs that inputs start..start+n can reach, how many, and the inputs that those need."""
+    """Along one axis: the first of the outputs that inputs start..start+n can reach, and how many there are."""
     first = np.clip(-((reach - 1 - start - padding) // stride), 0, out - 1)  # the ceiling of a quotient
     last = np.clip((start + n - 1 + padding) // stride, 0, out - 1)
-    count = int(np.maximum(last - first + 1, 1).max())
-    first = np.minimum(first, out - count)
-    return first, count, first * stride - padding, (count - 1) * stride + reach
+    return _spanning(first, last + 1, out)
+
+
+def _completed(first, count, stride, padding, kernel, out):
+    """The span first..first+count extended to whole windows of a pooling."""
+    start = -((kernel - 1 - first - padding) // stride) * stride - padding
+    stop = (first + count - 1 + padding) // stride * stride - padding + kernel
+    return _spanning(np.maximum(start, 0), np.minimum(stop, out), out)
+
+
+def _spanning(first, stop, length):
+    """Spans first..stop made equally long, inside 0..length: their new starts, and how long they are."""
+    count = int(np.maximum(stop - first, 1).max())
+    return np.minimum(first, length - count), count
+
+
+def _pools_after(steps):
+    """The pooling, if any, that alone uses what a convolution gives, perhaps after elementwise ops.
+
+    To compute the few values that complete its windows is cheaper than to copy the clean ones there.
+    """
+    users = {}
+    for t in steps:
+        for x in t.inputs:
+            users.setdefault(x, []).append(t)
+    pools = {}
+    for t in reversed(steps):  # what follows t is known before t
+        (user, *others) = users.get(t, [None])
+        if user is not None and not others:
+            if isinstance(user.op, (ops.MaxPool2d, ops.AvgPool2d)) and _plain(user):
+                pools[t] = user.op
+            elif isinstance(user.op, ELEMENTWISE) and user in pools:
+                pools[t] = pools[user]
+    return pools
 
 
 def _plain(t):
@@ -254,8 +302,11 @@ def _joined(t, states):
     return Crop(t.op.forward(*operands), tops, lefts, t.data)
 
 
-def _dense(t, crop):
-    """A dense layer after flattening: what it gave, plus the weights of each box times the difference there."""
+def _dense(t, crop, boxed):
+    """A dense layer after flattening: what it gave, plus the weights of each box times the difference there.
+
+    `boxed` remembers the weights of boxes between calls, as far as they are few.
+    """
     weight, clean = t.inputs[1].data, crop.clean
     columns = weight.T.reshape(*clean.shape[1:], -1).transpose(1, 2, 0, 3)  # (H, W, C, out)
     difference = crop.grouped() - boxes(clean, crop.tops, crop.lefts, crop.size)  # (W, n, h, w, C)
@@ -263,9 +314,14 @@ def _dense(t, crop):
     places, which = np.unique(np.stack([crop.tops, crop.lefts]), axis=1, return_inverse=True)
     for i, (top, left) in enumerate(places.T):
         here = np.flatnonzero(which.reshape(-1) == i)
-        box = columns[top:top + crop.size[0], left:left + crop.size[1]]
+        key = t, top, left, *crop.size
+        if key not in boxed:
+            if sum(box.nbytes for box in boxed.values()) > BOXED:
+                boxed.clear()
+            box = columns[top:top + crop.size[0], left:left + crop.size[1]]
+            boxed[key] = np.ascontiguousarray(box).reshape(-1, t.shape[1])
         d = difference[here].reshape(len(here) * len(clean), -1)
-        y[here] += ops.MatMul().forward(d, np.ascontiguousarray(box).reshape(d.shape[1], -1)).reshape(len(here), *t.shape)
+        y[here] += ops.MatMul().forward(d, boxed[key]).reshape(len(here), *t.shape)
     return y.reshape(-1, y.shape[-1])
 
 
