@@ -1,10 +1,11 @@
-"""An input as a game: its features are players, a coalition is present and the rest gone, and the score is what it wins.
+"""An input as a game: its features are players, a coalition is present, the rest gone, and wins the score.
 
-Removing a feature means writing the baseline's values in its place. Every method that explains by removal asks for the
-worth v(S) of many coalitions S, a table (S, M) of booleans; here they are turned into inputs and sent through the model in
-batches. Coalitions are drawn once and shared by all samples with as many features, so a sample's numbers depend neither on
-its neighbours nor on the batches.
+Removing a feature means writing the baseline's values in its place. Every method that explains by removal asks for
+the worth v(S) of many coalitions S, a table (S, M) of booleans; here they are turned into inputs and sent through the
+model in batches. Coalitions are drawn once and shared by all samples with as many features, so a sample's numbers
+depend neither on its neighbours nor on the batches.
 """
+
 import numpy as np
 
 from .masks import as_feature_mask
@@ -57,14 +58,14 @@ class Game:
     def played(self, shares, ends=None, **fields):
         """The result, given each sample's shares of its features as a list of arrays (M,).
 
-        Every value gets the whole share of its feature, as in Captum. ``ends`` (N, 2), the worth of nothing and of all,
-        gives the completeness residual, which is about the sums of the shares.
+        Every value gets the whole share of its feature, as in Captum. ``ends`` (N, 2), the worth of nothing and of
+        all, gives the completeness residual, which is about the sums of the shares.
         """
         run, values = self.run, np.empty_like(self.run.x)
         table = np.full((len(shares), self.features.max()), np.nan)
         for i, share in enumerate(shares):
             values[i] = share[self.mask[i % len(self.mask)]]
-            table[i, :len(share)] = share
+            table[i, : len(share)] = share
         delta = None if ends is None else np.nansum(table, 1) - (ends[:, 1] - ends[:, 0])
         extra = {"feature_values": table, "feature_mask": self.mask, **fields.pop("extra", {})}
         return run.attribution(values, baseline=self.baseline, delta=delta, extra=extra, **fields)
@@ -95,13 +96,18 @@ class AllBut:
 
 
 def playing(method, model, x, target, perturbations_per_eval, common):
-    """The Scoring of a perturbation method; Captum's perturbations_per_eval counts the copies of all samples in a batch."""
+    """The Scoring of a perturbation method; perturbations_per_eval counts the copies of all samples in a batch."""
     if perturbations_per_eval is not None:
         if not isinstance(perturbations_per_eval, (int, np.integer)) or perturbations_per_eval < 1:
-            raise ValueError(f"{method}: perturbations_per_eval is {perturbations_per_eval!r}, expected an integer of at least 1")
+            raise ValueError(
+                f"{method}: perturbations_per_eval is {perturbations_per_eval!r}, expected an integer of at least 1"
+            )
         if common.get("batch_size") is not None:
-            raise ValueError(f"{method}: got batch_size and perturbations_per_eval, expected one of them: the latter is counted in "
-                             "copies of all samples")
+            raise ValueError(
+                f"{method}: got batch_size and perturbations_per_eval, expected one of them: the latter is "
+                "counted in "
+                "copies of all samples"
+            )
         common = {**common, "batch_size": perturbations_per_eval * len(x)}
     return Scoring(method, model, x, target, **common)
 
@@ -117,7 +123,9 @@ def checked_table(method, name, table, features):
     """Coalitions (S, M) that the caller gave, as booleans."""
     table = np.asarray(table)
     if table.ndim != 2 or table.shape[1] != features or not len(table) or not np.isin(table, (0, 1)).all():
-        raise ValueError(f"{method}: {name} has shape {table.shape}, expected (S, {features}) of 0 and 1 for {features} features")
+        raise ValueError(
+            f"{method}: {name} has shape {table.shape}, expected (S, {features}) of 0 and 1 for {features} features"
+        )
     return table.astype(bool)
 
 

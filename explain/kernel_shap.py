@@ -1,12 +1,14 @@
 """KernelSHAP: Shapley values as the solution of a weighted least-squares problem. Lundberg and Lee 2017.
 
-    minimise over phi:  sum over coalitions S of pi(|S|) (v(S) - v(0) - sum of phi_i in S)^2,  pi(k) = (M - 1) / (C(M, k) k (M - k))
-    subject to:         sum of all phi_i = v(all) - v(0)
+    minimise over phi:  sum over coalitions S of pi(|S|) (v(S) - v(0) - sum over i in S of phi_i)^2
+    subject to:         sum over all i of phi_i = v(all) - v(0)
+    with                pi(k) = (M - 1) / (C(M, k) k (M - k))
 
-With all 2^M - 2 coalitions the solution is the Shapley values; with a sample of them it is an estimate of theirs. The weights of
-the empty and the full coalition are infinite: they are the constraint, which is eliminated exactly (the last feature's share is
-what the others leave) and not, as elsewhere, replaced by large weights.
+With all 2^M - 2 coalitions the solution is the Shapley values; with a sample of them it is an estimate of theirs. The
+weights of the empty and the full coalition are infinite: they are the constraint, which is eliminated exactly (the
+last feature's share is what the others leave) and not, as elsewhere, replaced by large weights.
 """
+
 from itertools import combinations
 from math import comb
 
@@ -16,12 +18,24 @@ from .game import Game, Streams, checked_count, checked_table, playing
 from .masks import default_mask
 
 
-def kernel_shap(model, x, target=None, *, baselines=0, feature_mask=None, n_samples=None, coalitions=None, perturbations_per_eval=None,
-                rng=None, progress=False, **common):
+def kernel_shap(
+    model,
+    x,
+    target=None,
+    *,
+    baselines=0,
+    feature_mask=None,
+    n_samples=None,
+    coalitions=None,
+    perturbations_per_eval=None,
+    rng=None,
+    progress=False,
+    **common,
+):
     """Shapley values estimated by regression on the worth of coalitions; exact if all of them are asked for.
 
-    Coalitions of the sizes that weigh most (one feature, all but one, two ...) are enumerated as far as `n_samples` goes, the
-    rest are drawn by the kernel's weights, each with its complement. Covert and Lee 2021.
+    Coalitions of the sizes that weigh most (one feature, all but one, two ...) are enumerated as far as `n_samples`
+    goes, the rest are drawn by the kernel's weights, each with its complement. Covert and Lee 2021.
 
     Parameters
     ----------
@@ -108,7 +122,7 @@ def kernel_coalitions(features, n_samples, rng):
 
 
 def regress(table, weights, worth, ends):
-    """The shares (N, M) that fit the worth (N, S) of the coalitions best and add up to the difference of `ends` (N, 2)."""
+    """The shares (N, M) that fit the worth (N, S) of coalitions best and add up to the difference of `ends` (N, 2)."""
     if table.shape[1] == 1:
         return np.diff(ends, axis=1)
     total = ends[:, 1] - ends[:, 0]
@@ -124,5 +138,8 @@ def _check_told_apart(run, table, features):
     design = table[:, :-1].astype(np.float64) - table[:, -1:]
     rank = np.linalg.matrix_rank(design.T @ design, hermitian=True) if len(table) and features > 1 else 0
     if rank < features - 1:
-        raise ValueError(f"{run.method}: {len(table)} coalitions tell only {rank + 1} of {features} features apart; use n_samples of at "
-                         f"least {4 * features} (by default it is {2 * features + 2048}), or a feature_mask with fewer features")
+        raise ValueError(
+            f"{run.method}: {len(table)} coalitions tell only {rank + 1} of {features} features apart; use "
+            "n_samples of at "
+            f"least {4 * features} (by default it is {2 * features + 2048}), or a feature_mask with fewer features"
+        )

@@ -1,24 +1,37 @@
 """Occlusion: hide a patch, and see what the score loses. Zeiler and Fergus 2014.
 
-The patch slides over the picture; a value gets the mean loss over the patches that hid it. Where the model is a network of
-convolutions and the like, only what a patch can reach is computed again (`explain.reach`); where it is not, the whole
-picture goes through the model for every patch. Both give the same numbers.
+The patch slides over the picture; a value gets the mean loss over the patches that hid it. Where the model is a
+network of convolutions and the like, only what a patch can reach is computed again (`explain.reach`); where it is
+not, the whole picture goes through the model for every patch. Both give the same numbers.
 """
+
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
+from .crops import boxes
 from .game import playing, steps
-from .reach import Reach, Unreachable, boxes
+from .reach import Reach, Unreachable
 from .scoring import as_baseline
 
 CHUNK = 2**25  # values of the largest activation, of all samples in a chunk, if no batch_size is given: bounds memory
-ROWS = 1024    # and never more samples than this
+ROWS = 1024  # and never more samples than this
 
 
-def occlusion(model, x, target=None, *, sliding_window_shapes, strides=None, baselines=0, perturbations_per_eval=None, fast=None,
-              progress=False, **common):
+def occlusion(
+    model,
+    x,
+    target=None,
+    *,
+    sliding_window_shapes,
+    strides=None,
+    baselines=0,
+    perturbations_per_eval=None,
+    fast=None,
+    progress=False,
+    **common,
+):
     """The score that is lost when a window of the input is hidden, averaged over the windows that hide a value.
 
     attribution_i = mean over windows W that hold i of F(x) - F(x with W replaced by the baseline)
@@ -49,8 +62,8 @@ def occlusion(model, x, target=None, *, sliding_window_shapes, strides=None, bas
     Raises
     ------
     ValueError
-        If the window is larger than x, a stride larger than the window (some values would never be hidden), the baseline has
-        another shape, or ``fast=True`` with a model whose tape does not allow it.
+        If the window is larger than x, a stride larger than the window (some values would never be hidden), the
+        baseline has another shape, or ``fast=True`` with a model whose tape does not allow it.
     """
     with playing("occlusion", model, x, target, perturbations_per_eval, common) as run:
         windows = Windows.over(run, sliding_window_shapes, strides)
@@ -60,8 +73,12 @@ def occlusion(model, x, target=None, *, sliding_window_shapes, strides=None, bas
         losses = run.clean.astype(np.float64) - hidden
         values = windows.mean(losses, run.x)
         settings = {"sliding_window_shapes": windows.shape, "strides": windows.strides}
-        return run.attribution(values, baseline=baseline, settings=settings, extra={
-            "losses": losses.T.reshape(len(run.x), *windows.counts), "recomputed": recomputed})
+        return run.attribution(
+            values,
+            baseline=baseline,
+            settings=settings,
+            extra={"losses": losses.T.reshape(len(run.x), *windows.counts), "recomputed": recomputed},
+        )
 
 
 @dataclass(eq=False)
@@ -92,8 +109,19 @@ class OcclusionMap:
     extra: dict
 
 
-def occlusion_map(model, x, target=None, *, sliding_window_shapes=10, strides=2, baselines=0, perturbations_per_eval=None, fast=None,
-                  progress=False, **common):
+def occlusion_map(
+    model,
+    x,
+    target=None,
+    *,
+    sliding_window_shapes=10,
+    strides=2,
+    baselines=0,
+    perturbations_per_eval=None,
+    fast=None,
+    progress=False,
+    **common,
+):
     """The target's probability and the predicted class for each place of a patch, by default black, 10x10, moved by 2.
 
     Parameters
@@ -109,23 +137,35 @@ def occlusion_map(model, x, target=None, *, sliding_window_shapes=10, strides=2,
     """
     with playing("occlusion_map", model, x, target, perturbations_per_eval, {**common, "score": "logit"}) as run:
         if run.x.ndim != 4:
-            raise ValueError(f"occlusion_map: x has shape {run.x.shape}, expected images (N, C, H, W); for others use occlusion")
+            raise ValueError(
+                f"occlusion_map: x has shape {run.x.shape}, expected images (N, C, H, W); for others use occlusion"
+            )
         windows = Windows.over(run, sliding_window_shapes, strides)
         if windows.counts[0] > 1:
-            raise ValueError(f"occlusion_map: the patch {windows.shape} covers a part of the {run.x.shape[1]} channels, expected all")
+            raise ValueError(
+                f"occlusion_map: the patch {windows.shape} covers a part of the {run.x.shape[1]} channels, expected all"
+            )
         logits, recomputed = _occluded(run, windows, as_baseline(run.method, baselines, run.x), fast, progress)
         samples = np.arange(len(run.x))
         places = (len(run.x), *windows.counts[1:])
         tops, lefts = (np.arange(n) * s for n, s in zip(windows.counts[1:], windows.strides[1:], strict=True))
-        return OcclusionMap(_softmax(logits)[:, samples, run.target].T.reshape(places), logits.argmax(2).T.reshape(places),
-                            run.target, _softmax(run.logits)[samples, run.target], tops, lefts, {"recomputed": recomputed})
+        return OcclusionMap(
+            _softmax(logits)[:, samples, run.target].T.reshape(places),
+            logits.argmax(2).T.reshape(places),
+            run.target,
+            _softmax(run.logits)[samples, run.target],
+            tops,
+            lefts,
+            {"recomputed": recomputed},
+        )
 
 
 @dataclass(eq=False)
 class Windows:
     """The places of a window that slides over samples of some shape, in row-major order.
 
-    Along an axis of length n window k starts at k s; there are ceil((n - w) / s) + 1, and the last is cut off at the edge.
+    Along an axis of length n window k starts at k s; there are ceil((n - w) / s) + 1, and the last is cut off at the
+    edge.
     """
 
     shape: tuple
@@ -140,12 +180,19 @@ class Windows:
         shape = _per_axis(method, "sliding_window_shapes", shape, lengths, lengths[0])
         strides = _per_axis(method, "strides", 1 if strides is None else strides, lengths, shape[0])
         if any(w > n for w, n in zip(shape, lengths, strict=True)):
-            raise ValueError(f"{method}: the window {shape} is larger than a sample {lengths}; make sliding_window_shapes smaller")
+            raise ValueError(
+                f"{method}: the window {shape} is larger than a sample {lengths}; make sliding_window_shapes smaller"
+            )
         if any(s > w and w < n for s, w, n in zip(strides, shape, lengths, strict=True)):
-            raise ValueError(f"{method}: strides {strides} go beyond the window {shape}: some values would never be hidden; make them smaller")
+            raise ValueError(
+                f"{method}: strides {strides} go beyond the window {shape}: some values would never be hidden; "
+                "make them smaller"
+            )
         counts = tuple(-(-(n - w) // s) + 1 for n, w, s in zip(lengths, shape, strides, strict=True))
-        axes = ([slice(k * s, min(k * s + w, n)) for k in range(count)]
-                for n, w, s, count in zip(lengths, shape, strides, counts, strict=True))
+        axes = (
+            [slice(k * s, min(k * s + w, n)) for k in range(count)]
+            for n, w, s, count in zip(lengths, shape, strides, counts, strict=True)
+        )
         return cls(shape, strides, counts, list(product(*axes)))
 
     def mean(self, losses, x):
@@ -163,8 +210,10 @@ def _per_axis(method, name, value, lengths, all_channels):
     if len(lengths) == 3 and len(given) == 2:
         given = (all_channels, *given)
     if len(given) != len(lengths) or not all(isinstance(n, (int, np.integer)) and n > 0 for n in given):
-        raise ValueError(f"{method}: {name} is {value!r}, expected a positive integer for each axis of a sample {lengths}"
-                         + (", or (height, width), or the side of a square" if len(lengths) == 3 else ""))
+        raise ValueError(
+            f"{method}: {name} is {value!r}, expected a positive integer for each axis of a sample {lengths}"
+            + (", or (height, width), or the side of a square" if len(lengths) == 3 else "")
+        )
     return tuple(int(n) for n in given)
 
 
@@ -204,20 +253,22 @@ class Patches:
 
     @classmethod
     def of(cls, windows):
-        """The windows of an occlusion; those that hang over the edge are moved inside and hide a part of their box."""
+        """The windows of an occlusion; those that hang over the edge move inside and hide a part of their box."""
         if len(windows.shape) != 3:
             raise Unreachable("the samples are no images (C, H, W)")
         size, (channels, *ends) = windows.shape[1:], [s.stop for s in windows.places[-1]]
-        tops, lefts = (np.array([min(place[axis].start, end - n) for place in windows.places])
-                       for axis, end, n in zip((1, 2), ends, size, strict=True))
+        tops, lefts = (
+            np.array([min(place[axis].start, end - n) for place in windows.places])
+            for axis, end, n in zip((1, 2), ends, size, strict=True)
+        )
         hidden = np.zeros((len(tops), channels, *size), bool)
         for box, (c, rows, columns), top, left in zip(hidden, windows.places, tops, lefts, strict=True):
-            box[c, rows.start - top:rows.stop - top, columns.start - left:columns.stop - left] = True
+            box[c, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = True
         return cls(tops, lefts, hidden)
 
 
 def reached(run, patches, baseline, progress):
-    """All classes' scores (W, N, K) with each of the Patches hidden, by computing what it can reach. Raises Unreachable."""
+    """All classes' scores (W, N, K) with each of the Patches hidden, from what it can reach. Raises Unreachable."""
     found = None
     for part in run.batches(len(run.x)):
         leaf, scores = run.record(run.x[part], part)

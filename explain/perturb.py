@@ -1,4 +1,5 @@
 """Attributions by removal: take a feature away, or shuffle it between samples, and see what the score loses."""
+
 import numpy as np
 
 from .game import AllBut, Game, playing, steps
@@ -7,8 +8,18 @@ from .occlusion import Patches, reached
 from .reach import Unreachable
 
 
-def feature_ablation(model, x, target=None, *, baselines=0, feature_mask=None, perturbations_per_eval=None, fast=None, progress=False,
-                     **common):
+def feature_ablation(
+    model,
+    x,
+    target=None,
+    *,
+    baselines=0,
+    feature_mask=None,
+    perturbations_per_eval=None,
+    fast=None,
+    progress=False,
+    **common,
+):
     """The score that is lost when a feature is replaced by the baseline.
 
     attribution of every value of feature k = F(x) - F(x with feature k replaced)
@@ -43,13 +54,24 @@ def feature_ablation(model, x, target=None, *, baselines=0, feature_mask=None, p
         return game.played(shares, extra={"recomputed": recomputed})
 
 
-def feature_permutation(model, x, target=None, *, feature_mask=None, permutations=None, perturbations_per_eval=None, rng=None,
-                        progress=False, **common):
+def feature_permutation(
+    model,
+    x,
+    target=None,
+    *,
+    feature_mask=None,
+    permutations=None,
+    perturbations_per_eval=None,
+    rng=None,
+    progress=False,
+    **common,
+):
     """The score that is lost when a feature is shuffled between the samples of the batch. Breiman 2001.
 
     attribution of every value of feature k in sample i = F(x_i) - F(x_i with feature k of sample p_k(i))
 
-    What takes a feature's place is real, unlike a baseline; but it says something of the whole batch, and depends on it.
+    What takes a feature's place is real, unlike a baseline; but it says something of the whole batch, and depends on
+    it.
 
     Parameters
     ----------
@@ -77,12 +99,16 @@ def feature_permutation(model, x, target=None, *, feature_mask=None, permutation
     with playing("feature_permutation", model, x, target, perturbations_per_eval, common) as run:
         count = len(run.x)
         if count < 2:
-            raise ValueError("feature_permutation: x holds 1 sample, expected at least 2: features are shuffled between samples; "
-                             "for one sample use feature_ablation")
+            raise ValueError(
+                "feature_permutation: x holds 1 sample, expected at least 2: features are shuffled between samples; "
+                "for one sample use feature_ablation"
+            )
         mask, features = as_feature_mask(run.method, feature_mask, run.x, value_mask)
         if len(mask) > 1:
-            raise ValueError(f"feature_permutation: feature_mask has shape {mask.shape}, expected one for all samples (1, ...): "
-                             "a feature must be the same values in each")
+            raise ValueError(
+                f"feature_permutation: feature_mask has shape {mask.shape}, expected one for all samples (1, ...): "
+                "a feature must be the same values in each"
+            )
         features = int(features[0])
         permutations = _permutations(run, permutations, features, rng)
         lost = np.empty((count, features))
@@ -92,7 +118,9 @@ def feature_permutation(model, x, target=None, *, feature_mask=None, permutation
             inputs = np.where(chosen, run.x[permutations[feature, rows]], run.x[rows])
             lost[rows, feature] = run.clean[rows] - run.scores(inputs, run.target[rows])
         values = np.broadcast_to(lost[:, mask[0]], run.x.shape).astype(run.x.dtype)
-        return run.attribution(values, extra={"feature_values": lost, "feature_mask": mask, "permutations": permutations})
+        return run.attribution(
+            values, extra={"feature_values": lost, "feature_mask": mask, "permutations": permutations}
+        )
 
 
 def _lost(run, game, fast, progress):
@@ -106,7 +134,9 @@ def _lost(run, game, fast, progress):
         except Unreachable as error:
             reason = str(error)
             if fast:
-                raise ValueError(f"feature_ablation: fast=True, but {reason}; leave fast out to compute everything") from None
+                raise ValueError(
+                    f"feature_ablation: fast=True, but {reason}; leave fast out to compute everything"
+                ) from None
     shares = [None] * len(run.x)
     for features, samples in game.sizes():
         for i, worth in zip(samples, game.worth(samples, AllBut(features)), strict=True):
@@ -118,7 +148,9 @@ def _as_patches(game):
     """The features as sets of values in boxes of one size. Raises Unreachable where there are no boxes to speak of."""
     mask = game.mask
     if len(mask) > 1 or mask.ndim != 4:
-        raise Unreachable("the features differ between samples" if len(mask) > 1 else "the samples are no images (C, H, W)")
+        raise Unreachable(
+            "the features differ between samples" if len(mask) > 1 else "the samples are no images (C, H, W)"
+        )
     mask = np.broadcast_to(mask[0], (mask.shape[1], *game.run.x.shape[2:]))
     spans = [_spans(mask, axis, game.features[0]) for axis in (1, 2)]
     size = [int((last - first).max()) + 1 for first, last in spans]
@@ -145,8 +177,10 @@ def _permutations(run, given, features, rng):
     if given is not None:
         given = np.asarray(given)
         if given.shape != (features, count) or not (np.sort(given, axis=1) == np.arange(count)).all():
-            raise ValueError(f"{run.method}: permutations has shape {given.shape}, expected for each of the {features} features "
-                             f"the numbers 0..{count - 1} in some order")
+            raise ValueError(
+                f"{run.method}: permutations has shape {given.shape}, expected for each of the {features} features "
+                f"the numbers 0..{count - 1} in some order"
+            )
         return given
     rng = np.random.default_rng() if rng is None else rng
     drawn = np.tile(np.arange(count), (features, 1))

@@ -1,18 +1,34 @@
-"""RISE: show the model random parts of the picture, and credit the pixels that were visible when the score was high."""
+"""RISE: show random parts of the picture, and credit the pixels that were visible when the score was high."""
+
 import numpy as np
 
 from .game import Streams, checked_count, playing, steps
 from .scoring import as_baseline
 
 
-def rise(model, x, target=None, *, n_samples=4000, cells=7, probability=0.5, baselines=0, masks=None, perturbations_per_eval=None,
-         rng=None, progress=False, score="probability", **common):
+def rise(
+    model,
+    x,
+    target=None,
+    *,
+    n_samples=4000,
+    cells=7,
+    probability=0.5,
+    baselines=0,
+    masks=None,
+    perturbations_per_eval=None,
+    rng=None,
+    progress=False,
+    score="probability",
+    **common,
+):
     """The mean score over random masks that show a pixel. Petsiuk et al. 2018.
 
     attribution_i = 1 / (n p) * sum over masks m of F(m x + (1 - m) x') m_i
 
-    A mask is a coarse random grid, enlarged bilinearly and cut out at a random shift, so it is soft and has no preferred
-    place. The map is high everywhere if the score is: look at its differences. Nothing but scores is used of the model.
+    A mask is a coarse random grid, enlarged bilinearly and cut out at a random shift, so it is soft and has no
+    preferred place. The map is high everywhere if the score is: look at its differences. Nothing but scores is used
+    of the model.
 
     Parameters
     ----------
@@ -48,7 +64,11 @@ def rise(model, x, target=None, *, n_samples=4000, cells=7, probability=0.5, bas
         if not 0 < probability <= 1:
             raise ValueError(f"rise: probability is {probability!r}, expected a number above 0 and at most 1")
         visible = _Masks(run, cells, probability, rng) if masks is None else _given(run, masks)
-        count = checked_count(run.method, "n_samples", n_samples, 2, "a mean and its error need two") if masks is None else len(visible)
+        count = (
+            checked_count(run.method, "n_samples", n_samples, 2, "a mean and its error need two")
+            if masks is None
+            else len(visible)
+        )
         total, squares = np.zeros((2, *run.x.shape[:1], *run.x.shape[2:]))
         for part in steps(run.batches(count), progress, run.method):
             m = visible[part]
@@ -56,12 +76,16 @@ def rise(model, x, target=None, *, n_samples=4000, cells=7, probability=0.5, bas
                 inputs = m[:, None] * run.x[i] + (1 - m[:, None]) * baseline[i]
                 scores = run.scores(inputs, np.broadcast_to(run.target[i], len(m))).astype(np.float64)
                 total[i] += np.tensordot(scores, m, 1)
-                squares[i] += np.tensordot(scores**2, m.astype(np.float64)**2, 1)
+                squares[i] += np.tensordot(scores**2, m.astype(np.float64) ** 2, 1)
         mean = total / count
         error = np.sqrt(np.maximum(squares / count - mean**2, 0) / max(count - 1, 1)) / probability
         values = np.broadcast_to((mean / probability)[:, None], run.x.shape).astype(run.x.dtype)
-        return run.attribution(values, baseline=baseline, extra={"standard_error": error},
-                               settings={"n_samples": count, "cells": cells, "probability": probability, "score": score})
+        return run.attribution(
+            values,
+            baseline=baseline,
+            extra={"standard_error": error},
+            settings={"n_samples": count, "cells": cells, "probability": probability, "score": score},
+        )
 
 
 class _Masks:
@@ -70,8 +94,12 @@ class _Masks:
     def __init__(self, run, cells, probability, rng):
         size = run.x.shape[2:]
         self.cells = (cells, cells) if np.ndim(cells) == 0 else tuple(cells)
-        if len(self.cells) != 2 or not all(isinstance(c, (int, np.integer)) and 1 <= c <= n for c, n in zip(self.cells, size, strict=False)):
-            raise ValueError(f"rise: cells is {cells!r}, expected an integer or a pair, at least 1 and at most the pixels {size}")
+        if len(self.cells) != 2 or not all(
+            isinstance(c, (int, np.integer)) and 1 <= c <= n for c, n in zip(self.cells, size, strict=False)
+        ):
+            raise ValueError(
+                f"rise: cells is {cells!r}, expected an integer or a pair, at least 1 and at most the pixels {size}"
+            )
         self.size, self.probability, self.dtype, self.seed = size, probability, run.x.dtype, Streams(rng).seed
 
     def __getitem__(self, part):
@@ -79,7 +107,9 @@ class _Masks:
         for row, k in zip(masks, range(part.start, part.stop), strict=True):
             rng = np.random.default_rng([self.seed, k])  # a stream for each mask: batches may end anywhere
             grid = rng.random([c + 1 for c in self.cells]) < self.probability
-            down, across = (_enlarging(n, c, rng.integers(-(-n // c))) for n, c in zip(self.size, self.cells, strict=True))
+            down, across = (
+                _enlarging(n, c, rng.integers(-(-n // c))) for n, c in zip(self.size, self.cells, strict=True)
+            )
             row[...] = down @ grid @ across.T
         return masks
 
@@ -93,5 +123,8 @@ def _enlarging(pixels, cells, shift):
 def _given(run, masks):
     masks = np.asarray(masks, run.x.dtype)
     if masks.shape[1:] != run.x.shape[2:] or len(masks) < 2 or masks.min() < 0 or masks.max() > 1:
-        raise ValueError(f"{run.method}: masks has shape {masks.shape}, expected at least 2 of {run.x.shape[2:]} with values in [0, 1]")
+        raise ValueError(
+            f"{run.method}: masks has shape {masks.shape}, expected at least 2 of {run.x.shape[2:]} with values "
+            "in [0, 1]"
+        )
     return masks
