@@ -10,6 +10,7 @@ from minigrad.kernels.conv import conv2d, conv2d_input_grad
 from minigrad.kernels.conv_grad import channel_sum, conv2d_weight_grad
 from minigrad.kernels.elementwise import relu, relu_gate
 from minigrad.kernels.linear import matmul
+from minigrad.kernels.memory import keep_freed_memory
 from minigrad.kernels.norm import channel_moments
 from minigrad.kernels.optim import adam_step, sgd_step
 from minigrad.kernels.pool import max_pool2d, max_pool2d_collect, max_pool2d_route
@@ -33,3 +34,5 @@ __all__ = [
     "sgd_step",
     "weight_layout",
 ]
+
+keep_freed_memory()
