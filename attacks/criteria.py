@@ -1,7 +1,6 @@
-"""When has an attack succeeded? A criterion looks at logits and says so, sample by sample; criteria compose with `&` and `|`.
+"""When has an attack succeeded? A criterion looks at logits and says so, sample by sample.
 
-A criterion also says which sum of logits to push: its `margin` is negative exactly where it is met (up to ties, which count as
-not met), so an attack that wants success lowers it.
+Criteria compose with `&` and `|`. What an attack pushes is the `margin` by which a class leads all others.
 """
 from dataclasses import dataclass
 

@@ -1,11 +1,11 @@
 """How far is far: the four geometries of an attack, as small objects.
 
-Each norm answers four questions about a batch of perturbations d (N, ...), sample by sample: how large is it (`distance`), what
-is the nearest perturbation of size at most eps (`project`), which step of length 1 raises a linear function the most
-(`steepest`), and what does a random perturbation of size at most eps look like (`random`). An attack is one loop that asks
-them; it need not know which norm it is.
+Each norm answers four questions about a batch of perturbations d (N, ...), sample by sample: how large is it
+(`distance`), what is the nearest perturbation of size at most eps (`project`), which step of length 1 raises a linear
+function the most (`steepest`), and what does a random perturbation of size at most eps look like (`random`). An attack
+is one loop that asks them; it need not know which norm it is.
 
-The steepest step of a norm is the maximiser of <g, d> over its unit ball, and the length that g has there is the dual norm:
+The steepest step of a norm is the maximiser of <g, d> over its unit ball, and the value there is the dual norm of g:
 
     norm    ball            steepest step            dual
     Linf    box             sign(g)                  L1
@@ -90,7 +90,8 @@ class L2(Norm):
     def project(self, d, eps):
         """Shorten what is longer than eps; never lengthen."""
         length = self.distance(d)
-        factor = np.minimum(1, np.divide(np.broadcast_to(eps, length.shape), length, out=np.ones_like(length), where=length > 0))
+        eps = np.broadcast_to(eps, length.shape)
+        factor = np.minimum(1, np.divide(eps, length, out=np.ones_like(length), where=length > 0))
         return d * per_sample(factor, d)
 
     def steepest(self, g):

@@ -15,8 +15,8 @@ class AttackResult:
     Attributes
     ----------
     x_adv : ndarray of x's shape
-        Inside the bounds and the ball. A failure holds the best found, never zeros; an input that was wrong from the start
-        is returned as it is.
+        Inside the bounds and the ball. A failure holds the best found, never zeros; an input that was wrong from the
+        start is returned as it is.
     status : ndarray of str, shape (N,)
         ``already_wrong`` (met the criterion untouched), ``success`` or ``failed``, of x_adv as it is returned.
     success : ndarray of bool, shape (N,)

@@ -1,7 +1,7 @@
 """The model as an attack sees it: checked, counted, and answering sample by sample.
 
-Everything an attack may ask is here: logits, and the gradient of a loss with respect to the images. Losses are per sample and
-never averaged over the batch, so what happens to one image does not depend on who shares its batch.
+Everything an attack may ask is here: logits, and the gradient of a loss with respect to the images. Losses are per
+sample and never averaged over the batch, so what happens to one image does not depend on who shares its batch.
 """
 import time
 
@@ -32,7 +32,8 @@ class Victim:
     """
 
     def __init__(self, attack, model, x, y, *, targeted=False, bounds=(0, 1), batch_size=256):
-        self.attack, self.model, self.bounds, self.targeted, self.batch_size = attack, model, bounds, targeted, batch_size
+        self.attack, self.model, self.bounds = attack, model, bounds
+        self.targeted, self.batch_size = targeted, batch_size
         self.start = time.perf_counter()
         self.x = _checked_images(attack, x, bounds)
         _check_mode(attack, model)
@@ -46,7 +47,8 @@ class Victim:
         """Logits of images x without a tape; `index` says which samples they are (all, in order, if None)."""
         self.queries[slice(None) if index is None else index] += 1
         with minigrad.no_grad():
-            parts = [self.model(minigrad.Tensor(x[i:i + self.batch_size])).data for i in range(0, len(x), self.batch_size)]
+            parts = [self.model(minigrad.Tensor(x[i:i + self.batch_size])).data
+                     for i in range(0, len(x), self.batch_size)]
         return np.concatenate(parts)
 
     def value_and_gradient(self, loss, x, index=None):
@@ -83,8 +85,10 @@ class Victim:
         if not np.isfinite(logits).all():
             raise ValueError(f"{self.attack}: the model returned NaN or infinity")
         if (logits >= 0).all() and np.allclose(logits.sum(1), 1, atol=1e-4):
-            raise ValueError(f"{self.attack}: the model returns probabilities (they add up to 1), expected logits: a softmax's gradient "
-                             "vanishes where the model is sure, which looks like robustness; leave out its last softmax")
+            raise ValueError(f"{self.attack}: the model returns probabilities (they add up to 1), expected logits: "
+                             "a softmax's gradient "
+                             "vanishes where the model is sure, which looks like robustness; leave out its last "
+                             "softmax")
         return logits
 
 
@@ -92,9 +96,11 @@ def _checked_images(attack, x, bounds):
     x = np.asarray(x)
     low, high = bounds
     if x.dtype.kind != "f":
-        raise TypeError(f"{attack}: x has dtype {x.dtype}, expected floats in {bounds}; for bytes: x.astype(np.float32) / 255")
+        raise TypeError(f"{attack}: x has dtype {x.dtype}, expected floats in {bounds}; for bytes: "
+                        "x.astype(np.float32) / 255")
     if x.ndim < 2 or not len(x):
-        raise ValueError(f"{attack}: x has shape {x.shape}, expected (N, C, H, W) with at least one image; one image is x[None]")
+        raise ValueError(f"{attack}: x has shape {x.shape}, expected (N, C, H, W) with at least one image; one "
+                         "image is x[None]")
     if not np.isfinite(x).all():
         raise ValueError(f"{attack}: x holds NaN or infinity")
     if x.min() < low or x.max() > high:
@@ -106,17 +112,20 @@ def _checked_images(attack, x, bounds):
 
 def _check_mode(attack, model):
     if isinstance(model, minigrad.nn.Module) and any(module.training for module in model.modules()):
-        raise ValueError(f"{attack}: the model is in training mode, where batch norm and dropout make every answer depend on chance "
+        raise ValueError(f"{attack}: the model is in training mode, where batch norm and dropout make every answer "
+                         "depend on chance "
                          "and on the batch; call model.eval() first")
 
 
 def _checked_labels(attack, y, count, classes, targeted):
     what = "targets" if targeted else "labels"
     if y is None:
-        raise ValueError(f"{attack}: y is None, expected {count} {what}" + (": a targeted attack needs the classes wanted" if targeted else ""))
+        raise ValueError(f"{attack}: y is None, expected {count} {what}" + (": a targeted attack needs the classes "
+                                                                            "wanted" if targeted else ""))
     y = np.asarray(y)
     if y.dtype.kind not in "iu" or y.shape != (count,):
-        raise ValueError(f"{attack}: y is {y.dtype} of shape {y.shape}, expected {count} integer {what}, one for each image of x")
+        raise ValueError(f"{attack}: y is {y.dtype} of shape {y.shape}, expected {count} integer {what}, one for "
+                         "each image of x")
     if not 0 <= y.min() <= y.max() < classes:
         raise ValueError(f"{attack}: y goes from {y.min()} to {y.max()}, the model has classes 0..{classes - 1}")
     return y.astype(np.int64)

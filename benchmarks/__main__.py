@@ -22,7 +22,8 @@ def main():
             libraries += variants
         else:
             print(f"{package} is not installed: left out")
-    print(f"{platform.processor() or platform.machine()}, {numba.get_num_threads()} threads, medians of {arguments.rounds} interleaved rounds")
+    print(f"{platform.processor() or platform.machine()}, {numba.get_num_threads()} threads, medians of "
+          f"{arguments.rounds} interleaved rounds")
     for size in arguments.batch:
         print(f"training step of mnist_cnn with Adam, batch {size}")
         print("\n".join(table(compare(libraries, "training", size, rounds=arguments.rounds), "minigrad")))

@@ -47,5 +47,6 @@ def table(times, base):
     for name, values in times.items():
         ratio = statistics.median(b / v for b, v in zip(times[base], values, strict=True))
         spread = f"{min(values):.2f}..{max(values):.2f}"
-        lines.append(f"  {name:24} {statistics.median(values):9.2f} ms  ({spread}){'' if name == base else f'   {base} / it = {ratio:.2f}'}")
+        lines.append(f"  {name:24} {statistics.median(values):9.2f} ms  "
+                     f"({spread}){'' if name == base else f'   {base} / it = {ratio:.2f}'}")
     return lines

@@ -3,7 +3,8 @@
     python -m benchmarks.worker minigrad training 64
 
 prints `ready`, then for every line on standard input runs the workload for about `SECONDS` and prints the median of its
-times in milliseconds. Libraries stay in processes of their own because two thread pools in one process fight for the cores.
+times in milliseconds. Libraries stay in processes of their own because two thread pools in one process fight for the
+cores.
 """
 import importlib
 import statistics

@@ -20,8 +20,8 @@ class Attribution:
     baseline : ndarray or None
         What the method compared x with, where it does.
     delta : ndarray of shape (N,), or None
-        Completeness residual, per sample, where the method promises that the values add up: the sum of the values less the
-        score it should be. Zero is exact.
+        Completeness residual, per sample, where the method promises that the values add up: the sum of the values less
+        the score it should be. Zero is exact.
     settings : dict
         The options the method ran with.
     forwards, backwards : int
@@ -58,14 +58,16 @@ class Attribution:
 
     def __repr__(self):
         delta = "" if self.delta is None else f", delta up to {np.abs(self.delta).max(initial=0):.1e}"
-        return (f"Attribution({self.method}, {self.values.shape} {self.values.dtype}, target {self.target.tolist()}{delta}, "
+        return (f"Attribution({self.method}, {self.values.shape} {self.values.dtype}, target "
+                f"{self.target.tolist()}{delta}, "
                 f"{self.forwards} forwards, {self.backwards} backwards, {self.seconds:.2f} s)")
 
     def sample(self, index):
         """The Attribution of one sample, or of several (a slice or a list)."""
         index = slice(index, index + 1 or None) if isinstance(index, (int, np.integer)) else index
-        return replace(self, **{name: None if array is None else array[index] for name, array in (
-            ("values", self.values), ("target", self.target), ("x", self.x), ("baseline", self.baseline), ("delta", self.delta))})
+        per_sample = ("values", "target", "x", "baseline", "delta")
+        parts = {name: getattr(self, name) for name in per_sample}
+        return replace(self, **{name: None if array is None else array[index] for name, array in parts.items()})
 
     def channels(self):
         """The values summed over channels: (N, H, W)."""
@@ -77,14 +79,15 @@ class Attribution:
         Returns
         -------
         dict of str to ndarray of shape (N,)
-            ``spearman`` and ``cosine`` in [-1, 1], ``top_tenth`` in [0, 1]: of the tenth of the values that are largest in
-            magnitude in one map, the part that is so in the other. A constant map has no ranks: nan.
+            ``spearman`` and ``cosine`` in [-1, 1], ``top_tenth`` in [0, 1]: of the tenth of the values that are largest
+            in magnitude in one map, the part that is so in the other. A constant map has no ranks: nan.
         """
         from scipy.stats import rankdata
 
         ours, theirs = (np.asarray(a, np.float64).reshape(len(self), -1) for a in (self.values, other))
         if ours.shape != theirs.shape:
-            raise ValueError(f"compare: the attributions have shapes {self.values.shape} and {np.shape(other)}, expected equal ones")
+            raise ValueError(f"compare: the attributions have shapes {self.values.shape} and {np.shape(other)}, "
+                             "expected equal ones")
 
         def correlation(a, b):
             norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)

@@ -124,7 +124,8 @@ def replay(y, substitutions):
     tensors = tape(y)
     missing = substitutions.keys() - set(tensors)
     if missing:
-        raise ValueError(f"replay: {len(missing)} of the {len(substitutions)} tensors to replace are not on the tape of y")
+        raise ValueError(f"replay: {len(missing)} of the {len(substitutions)} tensors to replace are not on the tape "
+                         "of y")
     new = {old: t if isinstance(t, Tensor) else Tensor(np.asarray(t, old.dtype)) for old, t in substitutions.items()}
     for t in tensors:
         if t not in new and any(x in new for x in t.inputs):

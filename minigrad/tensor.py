@@ -64,7 +64,8 @@ class Tensor:
         Filled by `backward`, added to by the next one.
     """
 
-    __slots__ = ("_data", "requires_grad", "op", "inputs", "stamps", "scope", "serial", "version", "grad", "__weakref__")
+    __slots__ = ("_data", "requires_grad", "op", "inputs", "stamps", "scope", "serial", "version", "grad",
+                 "__weakref__")
     __array_ufunc__ = None  # `ndarray * Tensor` must reach Tensor.__rmul__ instead of making an array of objects
 
     def __init__(self, data, requires_grad=False, *, op=None, inputs=()):
@@ -73,7 +74,8 @@ class Tensor:
         if data.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: data has dtype {data.dtype}; expected bool, integer or float: convert it first")
         if requires_grad and data.dtype.kind != "f":
-            raise TypeError(f"Tensor: requires_grad needs a float dtype, data has {data.dtype}; use tensor(data, dtype=np.float32)")
+            raise TypeError(f"Tensor: requires_grad needs a float dtype, data has {data.dtype}; use tensor(data, "
+                            "dtype=np.float32)")
         self._data, self.requires_grad, self.op, self.inputs = data, requires_grad, op, inputs
         self.scope, self.serial, self.version, self.grad = scope.get(), next(_serials), 0, None
         self.stamps = tuple(stamp(t) for t in (*inputs, self)) if inputs else ()
@@ -120,6 +122,17 @@ class Tensor:
     def __repr__(self):
         made = f", op={self.op}" if self.op else ", requires_grad=True" if self.requires_grad else ""
         return f"tensor({np.array2string(self._data, separator=', ', prefix='tensor(')}, dtype={self.dtype}{made})"
+
+    def __eq__(self, other):  # identity, for tensors are keys; an array beside one was meant to be compared by value
+        if isinstance(other, (np.ndarray, np.generic, int, float)):
+            raise TypeError(f"==: compares a Tensor with {type(other).__name__}, but == of tensors means being the "
+                            "same one; write x.eq(y) to compare elements, or compare x.data")
+        return self is other
+
+    __hash__ = object.__hash__
+
+    def __contains__(self, value):
+        return bool((self._data == np.asarray(value)).any())
 
     def __len__(self):
         if not self.shape:
@@ -200,7 +213,13 @@ class Op:
         raise NotImplementedError(f"{type(self).__name__} has no vjp: it cannot be differentiated")
 
     def __call__(self, *xs):
-        data = self.forward(*[x._data for x in xs])
+        try:
+            arrays = [x._data for x in xs]
+        except AttributeError:
+            came = ", ".join(type(x).__name__ for x in xs)
+            raise TypeError(f"{type(self).__name__}: got {came}, expected Tensors; wrap arrays in "
+                            "minigrad.tensor(...)") from None
+        data = self.forward(*arrays)
         if recording.get() and any(x.requires_grad for x in xs):
             return Tensor(data, True, op=self, inputs=xs)
         return Tensor(data)

@@ -89,6 +89,9 @@ def test_the_weights_do_not_depend_on_what_else_is_random(tmp_path):
         generators = [np.random.default_rng(seed) for seed in (0, 1)]
         return train.build_model(settings.DEFAULTS | options, digits, *generators).state_dict()
 
+    assert "features.3.running_mean" in weights(batch_norm=True)
+    assert train.build_model(settings.DEFAULTS | {"model": "cifar_cnn", "batch_norm": False}, digits, *[None] * 2
+                             ).architecture["options"]["batch_norm"] is False  # what was asked for, not the default
     plain, dropped = weights(), weights(dropout=0.5)
     assert all((a == b).all() for a, b in zip(plain.values(), dropped.values()))
 
@@ -97,8 +100,10 @@ def test_ctrl_c_says_how_to_go_on_and_that_works(tmp_path, without_pictures):
     out = tmp_path / "a run"
     command = [sys.executable, "-m", "minigrad", *QUICK[:-1], "--out", str(out)]  # aloud: a line an epoch
     child = subprocess.Popen([*command, "--epochs", "500"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    while "epoch   1/500" not in (line := child.stderr.readline()):
-        assert line, "ended before its first epoch"
+    said = [""]
+    while "epoch   1/500" not in said[-1]:
+        said.append(child.stderr.readline())
+        assert said[-1], "".join(said)  # it ended before its first epoch
     child.send_signal(signal.SIGINT)
     said = child.communicate(timeout=120)[1].splitlines()
     assert child.returncode == 130 and not any("Traceback" in line for line in said)
@@ -139,8 +144,9 @@ def test_a_finished_run_can_be_made_longer(tmp_path, without_pictures):
 
 def test_a_run_goes_on_as_it_was_started(run, tmp_path, capsys, without_pictures):
     said = error(capsys, "train", "--out", run, "--resume", "--lr", "0.1", "--seed", "5")
-    assert "--lr was None, is 0.1; --seed was 0, is 5" in said and "leave those out" in said
-    assert "holds no run to resume" in error(capsys, "train", "--out", tmp_path, "--resume")
+    assert "--lr was 0.001, is 0.1; --seed was 0, is 5" in said and "leave those out" in said
+    assert "holds no run to resume" in error(capsys, "train", "--out", tmp_path / "typo", "--resume")
+    assert not (tmp_path / "typo").exists()
     assert "not allowed with" in error(capsys, "train", "--out", run, "--resume", "--overwrite")
     out = tmp_path / "scheduled"
     main([*QUICK, "--out", str(out), "--schedule", "cosine"])

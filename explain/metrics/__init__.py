@@ -1,17 +1,20 @@
 """Metrics: whether an attribution is any good, per sample, and always beside maps that cannot be.
 
-===============  ==================================================  ======================================================
-faithfulness     deletion insertion pixel_flipping road              does the score follow the map when pixels go?
-                 infidelity faithfulness_correlation
-robustness       sensitivity_max                                     does the map stay when the input hardly moves?
-randomisation    mprt random_logit                                   does it change when the model or the class does?
-axioms           completeness non_sensitivity input_invariance       does it keep what it promises?
-localisation     pointing_game relevance_mass relevance_rank         does it light up where the thing is?
-complexity       gini entropy                                        is it short?
-===============  ==================================================  ======================================================
+=============  =======================================  =================================================
+faithfulness   deletion insertion pixel_flipping road   does the score follow the map when pixels go?
+               infidelity faithfulness_correlation
+robustness     sensitivity_max                          does the map stay when the input hardly moves?
+randomization  mprt random_logit                        does it change when the model or the class does?
+axioms         completeness non_sensitivity             does it keep what it promises?
+               input_invariance
+localisation   pointing_game relevance_mass             does it light up where the thing is?
+               relevance_rank
+complexity     gini entropy                             is it short?
+=============  =======================================  =================================================
 
-They measure different things and disagree; a constant map is the most robust, the edges are among the sparsest. Those that judge a
-map are called ``metric(model, attribution, ...)``, those that need to explain again ``metric(method, model, x, ...)``.
+They measure different things and disagree; a constant map is the most robust, the edges are among the sparsest. Those
+that judge a map are called ``metric(model, attribution, ...)``, those that need to explain again
+``metric(method, model, x, ...)``, and those that look at the map alone ``metric(attribution, ...)``.
 """
 
 from .axioms import completeness, input_invariance, non_sensitivity

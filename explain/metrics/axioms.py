@@ -1,4 +1,4 @@
-"""Axioms: properties a map can be proved to have or lack, up to rounding - so each is a residual, never an equality of floats."""
+"""Axioms: what a map can be proved to have or lack. Each is a residual with a tolerance, never an equality of floats."""
 
 import numpy as np
 
@@ -37,7 +37,8 @@ def completeness(
     Returns
     -------
     Measurement
-        Lower is better; 0 is complete. ``extra["promised"]`` (N,) is F(x) - F(x'). Where that is 0 the residual itself counts.
+        Lower is better; 0 is complete. ``extra["promised"]`` (N,) is F(x) - F(x'). Where that is 0 the residual itself
+        counts.
     """
     subject = Subject("completeness", attribution, x, target)
     own = baselines is None and subject.attribution is not None
@@ -69,7 +70,7 @@ def non_sensitivity(
     rng=None,
     **common,
 ):
-    """The part of the features about which the map is wrong in kind: relevant without effect, or the reverse. Nguyen and Martinez 2020.
+    """The part of the features that are relevant without effect, or the reverse. Nguyen and Martinez 2020.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def non_sensitivity(
 
 
 def input_invariance(method, model, x, target=None, *, shift=0.3, controls=True, rng=None, **options):
-    """How much a map changes when all inputs are shifted and the model takes the shift back: it should not. Kindermans et al. 2019.
+    """How much a map changes if inputs are shifted and the model shifts them back: it should not. Kindermans et al. 2019.
 
     ||A'(x + s) - A(x)|| / ||A(x)||,   A' the map of the model F'(x) = F(x - s), which computes the same
 

@@ -39,7 +39,8 @@ def entropy(attribution, *, controls=True, rng=None):
 
     - sum over i of p_i ln p_i,   p_i = |a_i| / sum of |a|
 
-    0 if one value holds everything, ln n if all are equal; a map of zeros is one of equal values. Parameters as in `gini`.
+    0 if one value holds everything, ln n if all are equal; a map of zeros is one of equal values. Parameters as in
+    `gini`.
 
     Returns
     -------

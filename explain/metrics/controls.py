@@ -1,8 +1,8 @@
 """Maps that know nothing of the model, and what a metric is asked about: the map and they, in the same way.
 
-A number alone does not say whether an attribution is good. Beside it stand a random map, the edges of the picture, which
-look like an explanation to the eye and are none (Adebayo et al. 2018), and a constant map, which shows what the tie rule and the
-order of the pixels do by themselves.
+A number alone does not say whether an attribution is good. Beside it stand a random map, the edges of the picture,
+which look like an explanation to the eye and are none (Adebayo et al. 2018), and a constant map, which shows what the
+tie rule and the order of the pixels do by themselves.
 """
 
 import zlib
@@ -21,7 +21,7 @@ def random_map(x, seed=0):
 
 
 def edge_map(x):
-    """The length of the Sobel gradient of each picture's grey, per pixel: (N, 1, H, W); |x| itself where x is no picture."""
+    """The length of the Sobel gradient of each picture's grey, (N, 1, H, W); |x| itself where x is no picture."""
     if x.ndim != 4:
         return np.abs(x).astype(np.float64)
     from scipy.ndimage import sobel
@@ -41,7 +41,7 @@ def control_maps(x, seed=0):
 
 
 def control_methods(seed=0):
-    """{name: method} of the controls for metrics that call a method: the same maps, but the noise is new in every call."""
+    """{name: method} of the controls for metrics that call a method: those maps, with new noise in every call."""
     calls = iter(range(2**62))
 
     def method(name, make):

@@ -1,7 +1,7 @@
 """Holes in a picture, filled with what their border suggests. Rong et al. 2022, section 4.
 
-Every missing pixel is the weighted mean of its eight neighbours, missing or not: 1/6 for those beside it, 1/12 for those
-at its corners. For all missing pixels together that is a sparse linear system, solved exactly.
+Every missing pixel is the weighted mean of its eight neighbours, missing or not: 1/6 for those beside it, 1/12 for
+those at its corners. For all missing pixels together that is a sparse linear system, solved exactly.
 """
 
 import numpy as np
@@ -38,7 +38,8 @@ def noisy_linear_imputation(x, missing, *, noise=0.01, rng=None):
     missing = np.asarray(missing, bool)
     if x.ndim != 4 or missing.shape != (len(x), *x.shape[2:]):
         raise ValueError(
-            f"noisy_linear_imputation: x has shape {x.shape} and missing {missing.shape}, expected (N, C, H, W) and (N, H, W)"
+            f"noisy_linear_imputation: x has shape {x.shape} and missing {missing.shape}, expected (N, C, H, W) "
+            "and (N, H, W)"
         )
     if missing.all((1, 2)).any():
         raise ValueError(

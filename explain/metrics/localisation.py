@@ -1,7 +1,8 @@
 """Localisation: whether a map lights up where the thing is. It needs to be known where that is: a mask per sample.
 
-A network may be right for reasons beside the thing, so a faithful map can lose here. Only what speaks *for* the class counts:
-maps are summed over channels, and what is negative says "not because of this", which is no finding of the thing.
+A network may be right for reasons beside the thing, so a faithful map can lose here. Only what speaks *for* the class
+counts: maps are summed over channels, and what is negative says "not because of this", which is no finding of the
+thing.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""What every metric returns: a number per sample, how sure their mean is, and what maps of no merit would have scored."""
+"""What every metric returns: a number per sample, how sure their mean is, and what maps of no merit score."""
 
 from dataclasses import dataclass, field
 

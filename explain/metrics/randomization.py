@@ -1,7 +1,7 @@
 """Sanity checks: a map that explains the model must change when the model does, or when another class is asked about.
 
-Adebayo et al. 2018 randomised a network's weights layer by layer, from the output down, and found that the maps of guided
-backpropagation hardly changed: they show the picture's edges, not what the network learned.
+Adebayo et al. 2018 randomised a network's weights layer by layer, from the output down, and found that the maps of
+guided backpropagation hardly changed: they show the picture's edges, not what the network learned.
 """
 
 import copy
@@ -21,14 +21,14 @@ ORDERS = ("top_down", "bottom_up", "independent")
 def mprt(method, model, x, target=None, *, order="top_down", absolute=True, controls=True, rng=None, **options):
     """How like itself a map stays while the model's layers lose what they learned. Adebayo et al. 2018.
 
-    One layer after the other has its weights shuffled, each parameter within itself, in a copy of the model; the likeness is
-    Spearman's rank correlation of the new map with the original one.
+    One layer after the other has its weights shuffled, each parameter within itself, in a copy of the model; the
+    likeness is Spearman's rank correlation of the new map with the original one.
 
     Parameters
     ----------
     method : callable
-        Any method of this package: ``method(model, x, target, **options)``. Where it draws random numbers, let it draw the
-        same in every call (see `sensitivity_max`).
+        Any method of this package: ``method(model, x, target, **options)``. Where it draws random numbers, let it draw
+        the same in every call (see `sensitivity_max`).
     model : Module
         It is not changed.
     x, target
@@ -71,7 +71,11 @@ def mprt(method, model, x, target=None, *, order="top_down", absolute=True, cont
             maps.append(explained(explainer, changed))
             likeness.append(similarity(original, maps[-1], target, x, absolute))
         likeness = np.stack(likeness, 1)
-        return {"values": likeness.mean(1), "curve": (layers, likeness), "extra": {"maps": np.stack(maps), "x": x}}
+        known = ~np.isnan(likeness)  # a map that has become constant has no ranks
+        mean = np.divide(
+            np.where(known, likeness, 0).sum(1), known.sum(1), out=np.full(len(x), np.nan), where=known.any(1)
+        )
+        return {"values": mean, "curve": (layers, likeness), "extra": {"maps": np.stack(maps), "x": x}}
 
     return judged(
         "mprt",
@@ -143,10 +147,9 @@ def layers_with_parameters(model, x):
 
 
 def similarity(a, b, target, x, absolute):
-    """Spearman's rank correlation of two maps, per sample; 0 where one of them is constant."""
+    """Spearman's rank correlation of two maps, per sample; nan where one of them is constant."""
     maps = [np.abs(m) if absolute else m for m in (a, b)]
-    found = Attribution(maps[0], "", target, x).compare(maps[1])["spearman"]
-    return np.nan_to_num(found, nan=0.0)
+    return Attribution(maps[0], "", target, x).compare(maps[1])["spearman"]
 
 
 def _randomised(model, layers, order, seed):

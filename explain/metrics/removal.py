@@ -1,8 +1,9 @@
 """Faithfulness, by removal: take the pixels away in the order of the map, and watch the score.
 
-Ties go by place, row by row, whatever the platform's sort does; so much of a map may be zero that this matters, and the constant
-control shows what the order of the places is worth by itself. What takes a pixel's place matters as much: black may be a
-colour the network knows, a blur hardly hides anything, and any edge of a hole is a new feature. `road` fills holes in.
+Ties go by place, row by row, whatever the platform's sort does; so much of a map may be zero that this matters, and the
+constant control shows what the order of the places is worth by itself. What takes a pixel's place matters as much:
+black may be a colour the network knows, a blur hardly hides anything, and any edge of a hole is a new feature. `road`
+fills holes in.
 """
 
 import numpy as np
@@ -27,7 +28,7 @@ def deletion(
     score="probability",
     **common,
 ):
-    """The area under the target's probability while the pixels are removed, the most relevant first. Petsiuk et al. 2018.
+    """The area under the target's probability while pixels are removed, the most relevant first. Petsiuk et al. 2018.
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ def insertion(
 def pixel_flipping(
     model, attribution, x=None, target=None, *, n_steps=50, baselines=0, controls=True, rng=None, **common
 ):
-    """The mean loss of the score while the pixels are removed, the most relevant first. Bach et al. 2015, Samek et al. 2017.
+    """The mean loss of the score while pixels are removed, the most relevant first. Bach et al. 2015, Samek et al. 2017.
 
     AOPC = mean over k = 0 ... L of F(x) - F(x without the first k parts)
 
@@ -155,7 +156,7 @@ def road(
     score="probability",
     **common,
 ):
-    """Remove and debias: the score kept without the least relevant pixels less that without the most, halved. Rong et al. 2022.
+    """Remove and debias: half of the score without the least relevant pixels less without the most. Rong et al. 2022.
 
     mean over parts p of (F(x without its p least relevant) - F(x without its p most relevant)) / 2
 
@@ -177,7 +178,8 @@ def road(
     parts = np.asarray(parts, np.float64)
     if parts.ndim != 1 or not parts.size or parts.min() <= 0 or parts.max() >= 1:
         raise ValueError(
-            f"road: parts is {parts.tolist()}, expected numbers between 0 and 1: a picture without any pixel is no picture"
+            f"road: parts is {parts.tolist()}, expected numbers between 0 and 1: a picture without any pixel is no "
+            "picture"
         )
     subject = Subject("road", attribution, x, target)
     with Scoring("road", model, subject.x, subject.target, score=score, **common) as run:

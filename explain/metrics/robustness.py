@@ -30,8 +30,9 @@ def sensitivity_max(
     Parameters
     ----------
     method : callable
-        Any method of this package: ``method(model, x, target, **options)``. One that draws random numbers must draw the same
-        in every call, or its noise is measured too: ``lambda *a, **k: rise(*a, rng=np.random.default_rng(0), **k)``.
+        Any method of this package: ``method(model, x, target, **options)``. One that draws random numbers must draw the
+        same in every call, or its noise is measured too: ``lambda *a, **k: rise(*a, rng=np.random.default_rng(0),
+        **k)``.
     model, x, target
         As in `explain.scoring.Scoring`; the target is that of x, also for what is near it.
     perturb_radius : float

@@ -1,8 +1,9 @@
-"""Many methods beside each other, and the controls beneath: one table for reading, and the numbers for everything else."""
+"""Many methods beside each other and the controls beneath: a table to read, and the numbers for everything else."""
 
 import csv
 import io
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -13,20 +14,18 @@ from .faithfulness import faithfulness_correlation, infidelity
 from .removal import deletion, insertion, pixel_flipping, road
 
 OF_MAPS = {
-    f.__name__: f
-    for f in (
-        deletion,
-        insertion,
-        pixel_flipping,
-        road,
-        infidelity,
-        faithfulness_correlation,
-        completeness,
-        non_sensitivity,
-    )
+    "deletion": deletion,
+    "insertion": insertion,
+    "pixel_flipping": pixel_flipping,
+    "road": road,
+    "infidelity": partial(infidelity, normalize=True),  # methods have units of their own
+    "faithfulness_correlation": faithfulness_correlation,
+    "completeness": completeness,
+    "non_sensitivity": non_sensitivity,
 }
 OF_VALUES = {f.__name__: f for f in (gini, entropy)}
 USUAL = ("deletion", "insertion", "road", "infidelity", "faithfulness_correlation", "completeness", "gini", "entropy")
+ARROWS = {"higher": "↑", "lower": "↓"}
 
 
 @dataclass(eq=False)
@@ -50,20 +49,18 @@ class Table:
 
     def __str__(self):
         """Means, with the best method of each column marked by a star; half the width of the 95 % interval behind ±."""
-        rows = [["", *self.metrics], ["", *(f"{self._better(m)} is better" for m in self.metrics)]]
         best = {metric: self._best(metric) for metric in self.metrics}
+        rows = [["", *(f"{m.replace('_', ' ')} {ARROWS[self._better(m)]}  " for m in self.metrics)]]
         for method in self.methods:
             name = f"({method})" if method in self.controls else method
             rows.append([name, *(self._cell(method, m) + (" *" if method in best[m] else "  ") for m in self.metrics)])
-        wide = [max(len(row[i].rstrip()) for row in rows) + 2 for i in range(len(rows[0]))]
-        lines = [
-            "".join(cell.ljust(wide[0]) if i == 0 else cell.rjust(wide[i]) for i, cell in enumerate(row)).rstrip()
-            for row in rows
-        ]
+        wide = [max(len(row[i]) for row in rows) + 1 for i in range(len(rows[0]))]
+        lines = ["".join(cell.rjust(n) if i else cell.ljust(n) for i, (cell, n) in enumerate(zip(row, wide))).rstrip()
+                 for row in rows]  # fmt: skip
         count = len(next(iter(self.cells.values())))
-        note = "* best of its column; (...) knows nothing of the model"
-        spread = f"mean ± half the 95 % interval over {count} samples" if count > 1 else "1 sample"
-        return "\n".join([*lines, "", f"{spread}; {note}"])
+        spread = f"mean ± half its 95 % interval over {count} samples" if count > 1 else "1 sample"
+        note = "↑ higher, ↓ lower is better, * best; (...) knows nothing of the model"
+        return "\n".join([*lines, f"{spread}; {note}"])
 
     def as_csv(self):
         """One line per method, metric and sample count: method, metric, better, mean, low, high, values."""

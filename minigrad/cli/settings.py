@@ -11,7 +11,7 @@ from .arguments import number, one_of
 OPTIMIZERS = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.03, "rmsprop": 5e-4, "adagrad": 1e-2}  # their usual learning rates
 SCHEDULES = {"none": "the same rate throughout", "step": "a tenth of it for the last third of the epochs",
              "cosine": "falls to zero along half a cosine", "onecycle": "rises, then falls to nothing, batch by batch"}
-DEFAULTS = {"dataset": "mnist", "model": "mnist_cnn", "batch_norm": False, "dropout": None, "epochs": 10, "lr": None,
+DEFAULTS = {"dataset": "mnist", "model": "mnist_cnn", "batch_norm": None, "dropout": None, "epochs": 10, "lr": None,
             "batch_size": 64, "optimizer": "adam", "weight_decay": 0.0, "seed": 0, "schedule": "none", "augment": False,
             "label_smoothing": 0.0, "limit": None}
 RECIPES = {"best": {"epochs": 15, "schedule": "onecycle", "lr": 3e-3, "augment": True, "dropout": 0.5}}
@@ -51,7 +51,8 @@ def chosen(arguments, out):
     """Settings by precedence: the command line, then the run resumed, or else the recipe and the defaults."""
     given = {name: value for name in DEFAULTS if (value := getattr(arguments, name)) is not None}
     if not arguments.resume:
-        return DEFAULTS | RECIPES.get(arguments.recipe, {}) | given
+        settings = DEFAULTS | RECIPES.get(arguments.recipe, {}) | given
+        return settings | {"lr": settings["lr"] or OPTIMIZERS[settings["optimizer"]]}
     path = out / SETTINGS
     if not path.is_file():
         raise FileNotFoundError(f"train: {out} holds no run to resume; leave out --resume to start one")

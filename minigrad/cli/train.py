@@ -39,8 +39,8 @@ def add_arguments(parser):
 def run(arguments):
     """Train, and write the files of a run."""
     out = arguments.out or Path("runs") / (arguments.dataset or choices.DEFAULTS["dataset"])
-    choices.claim(out, resume=arguments.resume, overwrite=arguments.overwrite)
     settings = choices.chosen(arguments, out)
+    choices.claim(out, resume=arguments.resume, overwrite=arguments.overwrite)
     train, test = (data.load(settings["dataset"], split) for split in data.SPLITS)
     train = train[: settings["limit"]]
     weights, dropout, order = (np.random.default_rng(s) for s in np.random.SeedSequence(settings["seed"]).spawn(3))
@@ -68,7 +68,7 @@ def run(arguments):
 def build_model(settings, train, weights, dropout):
     """Build the network, with the options its builder has: those asked for, and those the images decide."""
     accepted = signature(getattr(models, settings["model"])).parameters
-    asked = {"batch_norm": settings["batch_norm"] or None, "dropout": settings["dropout"]}
+    asked = {name: settings[name] for name in ("batch_norm", "dropout")}
     if missing := [choices.flag(name) for name, value in asked.items() if value is not None and name not in accepted]:
         raise ValueError(f"train: the model {settings['model']} has no {' and no '.join(missing)}; leave that out")
     fitting = {"num_classes": len(train.classes), "image_size": train.images.shape[2]}
@@ -86,7 +86,7 @@ def build_model(settings, train, weights, dropout):
 def build_optimizer(settings, model, train):
     """Build the optimizer and, unless it is none, the schedule."""
     build = next(getattr(optim, name) for name in optim.__all__ if name.lower() == settings["optimizer"])
-    lr = settings["lr"] or choices.OPTIMIZERS[settings["optimizer"]]
+    lr = settings["lr"]
     options = {"momentum": 0.9, "nesterov": True} if settings["optimizer"] == "sgd" else {}
     optimizer = build(model.parameters(), lr=lr, weight_decay=settings["weight_decay"], **options)
     epochs, steps = settings["epochs"], -(-len(train) // settings["batch_size"])

@@ -8,7 +8,8 @@ def floats(function, x, name="x"):
     """`x` as a float Tensor."""
     x = as_tensor(x, what=f"{function}: {name}")
     if x.dtype.kind != "f":
-        raise TypeError(f"{function}: {name} has dtype {x.dtype}, expected a float; convert it with {name}.astype(np.float32)")
+        raise TypeError(f"{function}: {name} has dtype {x.dtype}, expected a float; convert it with "
+                        f"{name}.astype(np.float32)")
     return x
 
 
@@ -16,7 +17,8 @@ def images(function, x):
     """`x` as a Tensor of shape (N, C, H, W), float32 or float64: what the kernels take."""
     x = floats(function, x)
     if x.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{function}: x has dtype {x.dtype}, expected float32 or float64; convert it with x.astype(np.float32)")
+        raise TypeError(f"{function}: x has dtype {x.dtype}, expected float32 or float64; convert it with "
+                        "x.astype(np.float32)")
     if x.ndim != 4:
         hint = "; for one image pass x[None]" if x.ndim == 3 else ""
         raise ValueError(f"{function}: x has shape {x.shape}, expected (N, C, H, W){hint}")
@@ -33,6 +35,16 @@ def operands(function, x, **others):
                 f"them, e.g. x.astype(np.{t.dtype})"
             )
     return list(tensors.values())
+
+
+def generator(function, rng):
+    """`rng`, or a fresh generator for None."""
+    if rng is None:
+        return np.random.default_rng()
+    if not isinstance(rng, np.random.Generator):
+        fix = f"np.random.default_rng({rng})" if isinstance(rng, (int, np.integer)) else "np.random.default_rng(seed)"
+        raise TypeError(f"{function}: rng is {type(rng).__name__}, expected a np.random.Generator; use {fix}")
+    return rng
 
 
 def labels(function, target, logits, ignore_index):

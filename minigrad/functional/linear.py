@@ -34,7 +34,8 @@ def linear(x, weight, bias=None):
         raise ValueError(f"linear: x has shape {x.shape}, weight {weight.shape} expects its last axis to be "
                          f"{weight.shape[-1] if weight.ndim else '?'}; check in_features, or flatten x first")
     if bias and bias[0].shape != weight.shape[:1]:
-        raise ValueError(f"linear: bias has shape {bias[0].shape}, expected {weight.shape[:1]} for weight {weight.shape}")
+        raise ValueError(f"linear: bias has shape {bias[0].shape}, expected {weight.shape[:1]} for weight "
+                         f"{weight.shape}")
     rows = x if x.ndim == 2 else reshape(x, prod(x.shape[:-1]), x.shape[-1])
     return reshape(ops.Linear()(rows, weight, *bias), *x.shape[:-1], weight.shape[0])
 
@@ -46,7 +47,8 @@ def embedding(indices, weight, padding_idx=None):
     if weight.ndim != 2:
         raise ValueError(f"embedding: weight has shape {weight.shape}, expected (number of embeddings, dimension)")
     if indices.dtype.kind not in "iu":
-        raise TypeError(f"embedding: indices have dtype {indices.dtype}, expected integers; indices come first, then weight")
+        raise TypeError(f"embedding: indices have dtype {indices.dtype}, expected integers; indices come first, then "
+                        "weight")
     if indices.size and not 0 <= indices.min() <= indices.max() < len(weight):
         raise ValueError(f"embedding: indices span {indices.min()}..{indices.max()}, expected 0..{len(weight) - 1} "
                          f"(weight {weight.shape})")

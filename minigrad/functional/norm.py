@@ -4,7 +4,7 @@ import numpy as np
 from .. import ops
 from ..ops.arrange import reshape
 from ..tensor import Tensor
-from .arguments import floats, operands
+from .arguments import floats, generator, operands
 
 
 def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
@@ -38,7 +38,8 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
         raise ValueError("batch_norm: give running_mean and running_var both or neither")
     for name, t in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
         if t is not None and t.shape != (channels,):
-            raise ValueError(f"batch_norm: {name} has shape {t.shape}, expected ({channels},) for x {x.shape}; check num_features")
+            raise ValueError(f"batch_norm: {name} has shape {t.shape}, expected ({channels},) for x {x.shape}; check "
+                             "num_features")
     images = reshape(x, *x.shape, *(1,) * (4 - x.ndim))
     if training or running_mean is None:
         count = x.size // max(channels, 1)
@@ -81,8 +82,7 @@ def dropout(x, p=0.5, training=True, *, rng=None):
         raise ValueError(f"dropout: p is {p}, expected a probability in [0, 1]")
     if not training or p == 0:
         return x
-    rng = np.random.default_rng() if rng is None else rng
-    kept = rng.random(x.shape, np.float32) >= p
+    kept = generator("dropout", rng).random(x.shape, np.float32) >= p
     return x * Tensor(kept.astype(x.dtype) / x.dtype.type(1 - p if p < 1 else 1))
 
 

@@ -77,7 +77,8 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
             "stride and dilation of at least 1 and padding of at least 0"
         )
     if any(e < 0 or e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
-        raise ValueError(f"conv_transpose2d: output_padding {extra} must be below stride {stride} or dilation {dilation}")
+        raise ValueError(f"conv_transpose2d: output_padding {extra} must be below stride {stride} or dilation "
+                         f"{dilation}")
     size = [(n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, d, e in
             zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, extra, strict=True)]
     if min(size) < 1:
@@ -120,7 +121,8 @@ def adaptive_avg_pool2d(x, output_size):
         size = [n if m is None else m for m, n in zip(size, x.shape[2:], strict=True)]
     size = pair(size, "adaptive_avg_pool2d: output_size")
     if min(size) < 1 or min(x.shape[2:]) < 1:
-        raise ValueError(f"adaptive_avg_pool2d: output_size is {size} for x {x.shape}, expected at least 1 pixel each way")
+        raise ValueError(f"adaptive_avg_pool2d: output_size is {size} for x {x.shape}, expected at least 1 pixel each "
+                         "way")
     return ops.AdaptiveAvgPool2d(size)(x)
 
 
@@ -148,7 +150,8 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=F
     if size is None:
         factors = tuple(scale_factor) if hasattr(scale_factor, "__len__") else (scale_factor,) * 2
         if len(factors) != 2 or not all(isinstance(f, (int, float, np.number)) and f > 0 for f in factors):
-            raise ValueError(f"interpolate: scale_factor is {scale_factor!r}, expected a positive number or a pair of them")
+            raise ValueError(f"interpolate: scale_factor is {scale_factor!r}, expected a positive number or a pair of "
+                             "them")
         size = tuple(int(np.floor(n * f)) for n, f in zip(x.shape[2:], factors, strict=True))
         scales = tuple(1 / f for f in factors)
     else:
@@ -191,7 +194,8 @@ def _continued(x, pairs, mode):
         if before or after:
             n = x.shape[axis]
             if mode == "reflect" and max(before, after) >= n:
-                raise ValueError(f"pad: reflect can add at most {n - 1} to an axis of length {n}, got {(before, after)}")
+                raise ValueError(f"pad: reflect can add at most {n - 1} to an axis of length {n}, got "
+                                 f"{(before, after)}")
             at = np.arange(-before, n + after)
             at = np.abs(at) if mode == "reflect" else np.clip(at, 0, n - 1)
             at = np.where(at >= n, 2 * (n - 1) - at, at) if mode == "reflect" else at
@@ -201,7 +205,8 @@ def _continued(x, pairs, mode):
 
 def _check_weight(function, weight, bias, groups, outputs_axis):
     if weight.ndim != 4:
-        raise ValueError(f"{function}: weight has shape {weight.shape}, expected 4 axes: two of channels, two of the window")
+        raise ValueError(f"{function}: weight has shape {weight.shape}, expected 4 axes: two of channels, two of the "
+                         "window")
     if 0 in weight.shape:
         raise ValueError(f"{function}: weight has shape {weight.shape}, expected no axis of length 0")
     if not isinstance(groups, (int, np.integer)) or groups < 1 or weight.shape[0] % groups:
@@ -216,8 +221,8 @@ def _named_padding(x, weight, stride, padding, dilation):
     if padding == "valid":
         return x, 0
     if padding != "same" or stride != (1, 1):
-        raise ValueError(f"conv2d: padding is {padding!r} with stride {stride}, expected numbers, 'valid', or 'same' with "
-                         "stride 1")
+        raise ValueError(f"conv2d: padding is {padding!r} with stride {stride}, expected numbers, 'valid', or 'same' "
+                         "with stride 1")
     total = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation, strict=True)]
     (top, left) = (t // 2 for t in total)
     return pad(x, (0, total[1] - 2 * left, 0, total[0] - 2 * top)), (top, left)

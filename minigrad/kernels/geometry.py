@@ -69,7 +69,8 @@ def conv_output_size(size, kernel, stride, padding, dilation):
     if reach > size + 2 * padding:
         raise ValueError(
             f"conv_output_size: the window reaches over {reach} elements (kernel {kernel}, dilation {dilation}), the "
-            f"padded input has {size + 2 * padding} (size {size}, padding {padding}); use a larger image, a smaller kernel "
+            f"padded input has {size + 2 * padding} (size {size}, padding {padding}); use a larger image, a "
+            "smaller kernel "
             "or more padding"
         )
     return (size + 2 * padding - reach) // stride + 1

@@ -31,8 +31,8 @@ def mnist_cnn(batch_norm=False, dropout=0.0, rng=None):
 
     Notes
     -----
-    It starts from Xavier weights and zero biases, as Keras does, where the network was first published: on MNIST that ends
-    better than PyTorch's default start.
+    It starts from Xavier weights and zero biases, as Keras does, where the network was first published: on MNIST that
+    ends better than PyTorch's default start.
     """
     rng = np.random.default_rng() if rng is None else rng
     features = []

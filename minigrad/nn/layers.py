@@ -5,6 +5,7 @@ Every one takes `rng`, a np.random.Generator for its first weights (a fresh one 
 import numpy as np
 
 from .. import functional as F
+from ..functional.arguments import generator
 from ..kernels import weight_layout
 from ..kernels.geometry import pair
 from ..tensor import Tensor
@@ -20,7 +21,7 @@ class Linear(Module):
         self.in_features, self.out_features = in_features, out_features
         self.weight = _weight(out_features, in_features)
         self.bias = _vector(out_features) if bias else None
-        init.torch_default(self.weight, self.bias, _generator(rng))
+        init.torch_default(self.weight, self.bias, generator("Linear", rng))
 
     def forward(self, x):
         """(..., in_features) to (..., out_features)."""
@@ -30,17 +31,19 @@ class Linear(Module):
 class Conv2d(Module):
     """Cross-correlation of images (N, in_channels, H, W) with out_channels filters."""
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, *, rng=None):
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, *,
+                 rng=None):
         _check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
-            raise ValueError(f"Conv2d: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}")
+            raise ValueError(f"Conv2d: groups={groups} must divide in_channels={in_channels} and "
+                             f"out_channels={out_channels}")
         self.kernel_size = pair(kernel_size, "Conv2d: kernel_size")
         self.stride, self.dilation = pair(stride, "Conv2d: stride"), pair(dilation, "Conv2d: dilation")
         self.padding = padding if isinstance(padding, str) else pair(padding, "Conv2d: padding")
         self.groups = groups
         self.weight = _weight(out_channels, in_channels // groups, *self.kernel_size)
         self.bias = _vector(out_channels) if bias else None
-        init.torch_default(self.weight, self.bias, _generator(rng))
+        init.torch_default(self.weight, self.bias, generator("Conv2d", rng))
 
     def forward(self, x):
         """(N, in_channels, H, W) to (N, out_channels, H', W')."""
@@ -50,8 +53,8 @@ class Conv2d(Module):
 class ConvTranspose2d(Module):
     """The transposed convolution, which enlarges images by `stride`."""
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True,
-                 dilation=1, *, rng=None):
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1,
+                 bias=True, dilation=1, *, rng=None):
         _check_sizes("ConvTranspose2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
             raise ValueError(
@@ -63,11 +66,12 @@ class ConvTranspose2d(Module):
         self.groups, self.dilation = groups, dilation
         self.weight = _weight(in_channels, out_channels // groups, *self.kernel_size)
         self.bias = _vector(out_channels) if bias else None
-        init.torch_default(self.weight, self.bias, _generator(rng))
+        init.torch_default(self.weight, self.bias, generator("ConvTranspose2d", rng))
 
     def forward(self, x):
         """(N, in_channels, H, W) to (N, out_channels, H', W')."""
-        return F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation)
+        return F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding, self.output_padding,
+                                  self.groups, self.dilation)
 
 
 class BatchNorm2d(Module):
@@ -87,12 +91,14 @@ class BatchNorm2d(Module):
     def forward(self, x):
         """The shape stays."""
         if len(x.shape) != self.axes and not (self.axes == 2 and len(x.shape) == 3):
-            raise ValueError(f"{type(self).__name__}: x has shape {x.shape}, expected {self.axes} axes, channels second")
+            raise ValueError(f"{type(self).__name__}: x has shape {x.shape}, expected {self.axes} axes, channels "
+                             "second")
         momentum = self.momentum
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.data = self.num_batches_tracked.data + 1
             momentum = 1 / float(self.num_batches_tracked.data) if momentum is None else momentum
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training, momentum, self.eps)
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training, momentum,
+                            self.eps)
 
 
 class BatchNorm1d(BatchNorm2d):
@@ -124,7 +130,7 @@ class Embedding(Module):
             raise ValueError(f"Embedding: padding_idx is {padding_idx}, expected one of the {num_embeddings} rows")
         self.padding_idx = padding_idx
         self.weight = Parameter(np.empty((num_embeddings, embedding_dim), np.float32))
-        init.normal(self.weight, 0, 1, _generator(rng))
+        init.normal(self.weight, 0, 1, generator("Embedding", rng))
         if padding_idx is not None:
             self.weight.data[padding_idx] = 0
 
@@ -143,7 +149,7 @@ class MultiheadAttention(Module):
         _check_sizes("MultiheadAttention", embed_dim=embed_dim, num_heads=num_heads)
         if embed_dim % num_heads:
             raise ValueError(f"MultiheadAttention: num_heads={num_heads} must divide embed_dim={embed_dim}")
-        rng = _generator(rng)
+        rng = generator("MultiheadAttention", rng)
         self.num_heads, self.dropout, self.rng = num_heads, dropout, rng
         self.in_proj_weight = _weight(3 * embed_dim, embed_dim)
         self.in_proj_bias = _vector(3 * embed_dim) if bias else None
@@ -178,10 +184,6 @@ def _weight(*shape):
 
 def _vector(size):
     return Parameter(np.zeros(size, np.float32))
-
-
-def _generator(rng):
-    return np.random.default_rng() if rng is None else rng
 
 
 def _check_sizes(layer, **sizes):

@@ -166,7 +166,8 @@ class Module:
     def to(self, dtype):
         """Convert all float parameters and buffers to a float dtype, such as np.float64."""
         if np.dtype(dtype).kind != "f":
-            raise TypeError(f"to: dtype is {np.dtype(dtype)}, expected a float such as np.float32: weights are no integers")
+            raise TypeError(f"to: dtype is {np.dtype(dtype)}, expected a float such as np.float32: weights are no "
+                            "integers")
         for _, part in _walk(self):
             if isinstance(part, Tensor) and part.dtype.kind == "f":
                 part.data, part.grad = part.data.astype(dtype), None
@@ -226,7 +227,8 @@ class Sequential(Module):
         for name, layer in self._layers.items():
             if not callable(layer):
                 fix = "; write Sequential(*layers)" if isinstance(layer, (list, tuple)) else ""
-                raise TypeError(f"Sequential: layer {name} is {type(layer).__name__}, expected a Module or a function{fix}")
+                raise TypeError(f"Sequential: layer {name} is {type(layer).__name__}, expected a Module or a "
+                                f"function{fix}")
 
     def members(self):
         """The layers under their names."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import functional as F
-from ..functional.arguments import floats
+from ..functional.arguments import floats, generator
 from ..ops.elementwise import as_tensor
 from .module import Module
 
@@ -169,7 +169,7 @@ class Dropout(Module):
         if not 0 <= p <= 1:
             raise ValueError(f"Dropout: p is {p}, expected a probability in [0, 1]")
         self.p = p
-        self.rng = np.random.default_rng() if rng is None else rng
+        self.rng = generator("Dropout", rng)
 
     def forward(self, x):
         """The shape stays."""
@@ -209,7 +209,8 @@ class Standardize(Module):
         if not min(self.std, default=0) > 0:
             raise ValueError(f"Standardize: std is {std}, expected positive numbers")
         if 1 != len(self.mean) != len(self.std) != 1:
-            raise ValueError(f"Standardize: mean {mean} and std {std} are of different lengths; expected one number a channel")
+            raise ValueError(f"Standardize: mean {mean} and std {std} are of different lengths; expected one number a "
+                             "channel")
 
     def forward(self, x):
         """(N, C, H, W), the shape stays."""

@@ -39,8 +39,8 @@ __all__ = [
     "BroadcastTo", "Cast", "ChannelSum", "Clip", "Concat", "Conv2d", "Conv2dInput", "Conv2dWeight", "Cos", "Div",
     "Einsum", "Erf", "Exp", "Gate", "GetItem", "Interpolate", "LayerNorm", "LeakyReLU", "Linear", "Log", "LogSoftmax",
     "MatMul", "Max", "MaxPool2d", "MaxPoolCollect", "MaxPoolRoute", "Maximum", "Min", "Minimum", "Moments", "Mul",
-    "Neg", "Pad", "Permute", "Pow", "Power", "PutItem", "ReLU", "Reshape", "SiLU", "Sigmoid", "Sin", "Softmax", "Softplus",
-    "Sqrt", "Sub", "Sum", "SumTo", "Tanh", "Where",
+    "Neg", "Pad", "Permute", "Pow", "Power", "PutItem", "ReLU", "Reshape", "SiLU", "Sigmoid", "Sin", "Softmax",
+    "Softplus", "Sqrt", "Sub", "Sum", "SumTo", "Tanh", "Where",
 ]
 
 _METHODS = {
@@ -49,8 +49,9 @@ _METHODS = {
     "__pow__": m.pow, "__rpow__": lambda x, other: m.pow(other, x),
     "__matmul__": m.matmul, "__rmatmul__": lambda x, other: m.matmul(other, x),
     "__neg__": m.unary(Neg(), "neg"), "__abs__": m.unary(Abs(), "abs"), "__getitem__": r.getitem,
-    "__lt__": m.compare(operator.lt, "lt"), "__le__": m.compare(operator.le, "le"), "__gt__": m.compare(operator.gt, "gt"),
-    "__ge__": m.compare(operator.ge, "ge"), "eq": m.compare(operator.eq, "eq"), "ne": m.compare(operator.ne, "ne"),
+    "__lt__": m.compare(operator.lt, "lt"), "__le__": m.compare(operator.le, "le"),
+    "__gt__": m.compare(operator.gt, "gt"), "__ge__": m.compare(operator.ge, "ge"),
+    "eq": m.compare(operator.eq, "eq"), "ne": m.compare(operator.ne, "ne"),
     "exp": m.unary(Exp(), "exp"), "log": m.unary(Log(), "log"), "sqrt": m.unary(Sqrt(), "sqrt"),
     "abs": m.unary(Abs(), "abs"), "sin": m.unary(Sin(), "sin"), "cos": m.unary(Cos(), "cos"),
     "tanh": m.unary(Tanh(), "tanh"), "sigmoid": m.unary(Sigmoid(), "sigmoid"), "relu": m.unary(ReLU(), "relu"),
@@ -60,5 +61,7 @@ _METHODS = {
     "squeeze": r.squeeze, "unsqueeze": r.unsqueeze, "permute": r.permute, "transpose": r.transpose, "expand": r.expand,
     "gather": r.gather, "T": property(r.transpose, doc="All axes in reverse order."),
 }
+_METHODS |= {f"__i{_name}__": m.in_place(_sign) for _name, _sign in {
+    "add": "+=", "sub": "-=", "mul": "*=", "truediv": "/=", "pow": "**=", "matmul": "@="}.items()}
 for _name, _method in _METHODS.items():
     setattr(Tensor, _name, _method)

@@ -47,7 +47,8 @@ def squeeze(x, dim=None):
 def unsqueeze(x, dim):
     """With a new axis of length 1 at `dim`."""
     if not -x.ndim - 1 <= dim <= x.ndim:
-        raise ValueError(f"unsqueeze: dim {dim} is out of range for x of shape {x.shape}, expected {-x.ndim - 1}..{x.ndim}")
+        raise ValueError(f"unsqueeze: dim {dim} is out of range for x of shape {x.shape}, expected "
+                         f"{-x.ndim - 1}..{x.ndim}")
     dim %= x.ndim + 1
     return reshape(x, *x.shape[:dim], 1, *x.shape[dim:])
 
@@ -66,7 +67,8 @@ def transpose(x, dim0=None, dim1=None):
     if dim0 is None and dim1 is None:
         return Permute(tuple(dims[::-1]))(x)
     if dim0 is None or dim1 is None or hasattr(dim0, "__len__"):
-        raise TypeError(f"transpose: got dim0={dim0}, dim1={dim1}, expected two axes or none; for another order use permute")
+        raise TypeError(f"transpose: got dim0={dim0}, dim1={dim1}, expected two axes or none; for another order use "
+                        "permute")
     (dim0,), (dim1,) = (checked_dims("transpose", x, [d]) for d in (dim0, dim1))
     if x.ndim:
         dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
@@ -102,7 +104,8 @@ def gather(x, dim, index):
             f"axes, as x {x.shape}"
         )
     if any(m > n for i, (m, n) in enumerate(zip(index.shape, x.shape, strict=True)) if i != dim):
-        raise ValueError(f"gather: index of shape {index.shape} is longer than x {x.shape} along an axis other than {dim}")
+        raise ValueError(f"gather: index of shape {index.shape} is longer than x {x.shape} along an axis other than "
+                         f"{dim}")
     if index.size and not 0 <= index.min() <= index.max() < x.shape[dim]:
         raise ValueError(f"gather: index spans {index.min()}..{index.max()}, expected 0..{x.shape[dim] - 1} "
                          f"(axis {dim} of x {x.shape})")

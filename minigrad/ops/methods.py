@@ -29,6 +29,16 @@ maximum, minimum = binary(e.Maximum(), "maximum"), binary(e.Minimum(), "minimum"
 _div, _pow = binary(e.Div(), "div"), binary(e.Pow(), "pow")
 
 
+def in_place(name):
+    """``x += y`` and its kin: a new tensor under the old name, which for a leaf that is to be learned is a mistake."""
+    def apply(x, other):
+        if x.requires_grad and x.op is None:
+            raise TypeError(f"{name}: would give the name to a new tensor and leave the one that requires a gradient "
+                            f"as it is; write x.data {name} ... to change it")
+        return NotImplemented
+    return apply
+
+
 def div(a, b):
     """a / b; integers are divided as float32, as in PyTorch."""
     a, b = (x.to(np.float32) if isinstance(x, Tensor) and x.dtype.kind != "f" else x for x in (a, b))
@@ -173,5 +183,6 @@ def where(condition, a, b):
     try:
         shape = np.broadcast_shapes(condition.shape, a.shape)
     except ValueError:
-        raise ValueError(f"where: condition {condition.shape} does not broadcast with a and b, of shape {a.shape}") from None
+        raise ValueError(f"where: condition {condition.shape} does not broadcast with a and b, of shape "
+                         f"{a.shape}") from None
     return e.Where()(Tensor(np.broadcast_to(condition, shape)), broadcast_to(a, shape), broadcast_to(b, shape))

@@ -454,7 +454,7 @@ def test_10_every_method_is_recorded():
     constant = {"argmax", "eq", "ne", "__lt__", "__le__", "__gt__", "__ge__"}
     x = tensor(ROWS, requires_grad=True)
     for name in ops._METHODS:
-        if name in constant or name == "T":
+        if name in constant or name == "T" or name.startswith("__i"):
             continue
         y = getattr(x, name)(
             *settings.get(name, (2.0,) if name.startswith("__") and name not in ("__neg__", "__abs__") else ())

@@ -1,6 +1,7 @@
 """What a Tensor is made from, what it shows, and what it refuses."""
 
 import copy
+import operator
 import pickle
 
 import numpy as np
@@ -94,3 +95,43 @@ def test_errors():
         len(tensor(1.0))
     with pytest.raises(TypeError, match="requires_grad needs a float dtype, data has bool"):
         tensor([True], requires_grad=True)
+
+
+def test_comparing_with_an_array_is_refused_where_it_would_always_be_false():
+    """`np.mean(model(x).argmax(1) == labels)` would be 0.0 without a word."""
+    predicted, labels = tensor([1, 2]), np.array([1, 0])
+    for compare in (
+        lambda: predicted == labels,
+        lambda: labels == predicted,
+        lambda: predicted != labels,
+        lambda: predicted == 1,
+        lambda: predicted == np.int64(1),
+    ):
+        with pytest.raises(TypeError, match=r"==: compares a Tensor with .*write x.eq\(y\) to compare elements"):
+            compare()
+    assert predicted.eq(labels).data.tolist() == [True, False]
+    assert predicted is not None and predicted != None and predicted != "a"  # noqa: E711
+    assert predicted == predicted and predicted != tensor([1, 2]) and predicted in {predicted, tensor(1)}
+
+
+def test_in_looks_for_elements():
+    assert 2 in tensor([1, 2]) and 3 not in tensor([1, 2]) and tensor(1) in tensor([1, 2])
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv", "pow", "matmul"])
+def test_in_place_operators_do_not_lose_an_update(name):
+    """`p -= 0.1 * p.grad` would give the name p to a new tensor, and nothing would be learned."""
+    apply = getattr(operator, f"i{name}")
+    leaf, other = tensor([1.0, 2.0], requires_grad=True), tensor([3.0, 4.0])
+    with pytest.raises(TypeError, match=r"=: would give the name to a new tensor .* write x.data"):
+        apply(leaf, other)
+    for x in (leaf * 1, tensor([1.0, 2.0])):
+        before = x.data.copy()
+        y = apply(x, other)
+        np.testing.assert_array_equal(y.data, getattr(operator, name)(before, other.data))
+        np.testing.assert_array_equal(x.data, before)
+
+
+def test_an_op_asks_for_tensors():
+    with pytest.raises(TypeError, match=r"Add: got Tensor, ndarray, expected Tensors; wrap arrays in minigrad.tensor"):
+        minigrad.ops.Add()(tensor([1.0]), np.ones(1))

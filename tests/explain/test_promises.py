@@ -10,6 +10,7 @@ import minigrad
 
 from . import nets
 
+CELLS = explain.grid_mask(nets.SHAPE, 4)
 DEEP, UNIT = {"layer": "3"}, {"layer": "3", "neuron": (1, 1, 2)}
 METHODS = {
     "saliency": explain.saliency,
@@ -39,8 +40,18 @@ METHODS = {
     "neuron_guided_backprop": partial(explain.neuron_guided_backprop, **UNIT),
     "neuron_integrated_gradients": partial(explain.neuron_integrated_gradients, n_steps=4, **UNIT),
     "neuron_conductance": partial(explain.neuron_conductance, n_steps=4, **UNIT),
+    "occlusion": partial(explain.occlusion, sliding_window_shapes=4, strides=3),
+    "occlusion of everything": partial(explain.occlusion, sliding_window_shapes=4, strides=3, fast=False),
+    "feature_ablation": partial(explain.feature_ablation, baselines=0.5),
+    "feature_ablation of everything": partial(explain.feature_ablation, feature_mask=CELLS, fast=False),
+    "rise": partial(explain.rise, n_samples=20),
+    "shapley_values": partial(explain.shapley_values, feature_mask=explain.grid_mask(nets.SHAPE, 6)),
+    "shapley_sampling": partial(explain.shapley_sampling, feature_mask=CELLS, n_samples=4),
+    "kernel_shap": partial(explain.kernel_shap, feature_mask=CELLS, n_samples=100),
+    "lime": partial(explain.lime, n_samples=40),
 }
-RANDOM = ("smooth_grad", "smooth_grad of integrated", "vargrad", "gradient_shap")
+PERTURBING = ("rise", "shapley_sampling", "kernel_shap", "lime")
+RANDOM = ("smooth_grad", "smooth_grad of integrated", "vargrad", "gradient_shap", *PERTURBING)
 
 
 def run(name, model, x, target=None, **options):
@@ -90,6 +101,8 @@ METHODS_OF = {
     "smooth_grad of integrated": "smooth_grad",
     "vargrad": "smooth_grad",
     "layer_conductance by differences": "layer_conductance",
+    "occlusion of everything": "occlusion",
+    "feature_ablation of everything": "feature_ablation",
 }
 
 

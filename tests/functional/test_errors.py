@@ -117,7 +117,7 @@ VALUE_ERRORS = {
         ROWS, ROWS, ROWS, np.ones((2, 2), bool), is_causal=True
     ),
     r"scaled_dot_product_attention: attn_mask has shape \(3, 3\), which does not broadcast to the scores' \(2, "
-    "2\)": lambda: F.scaled_dot_product_attention(ROWS, ROWS, ROWS, np.ones((3, 3), bool)),
+    r"2\)": lambda: F.scaled_dot_product_attention(ROWS, ROWS, ROWS, np.ones((3, 3), bool)),
     # losses
     r"cross_entropy: target holds label 5, expected 0..4 \(or ignore_index -100\) for scores of shape \(2, 5\); "
     "classes count from 0": lambda: F.cross_entropy(ROWS, [0, 5]),
@@ -165,7 +165,7 @@ VALUE_ERRORS = {
         F.batch_norm(ROWS, tensor(np.zeros(3, np.float32)), tensor(np.zeros(5, np.float32)))
     ),
     r"batch_norm: training needs more than one value per channel, x has shape \(1, 5\); use a larger batch or "
-    "model.eval\(\)": lambda: F.batch_norm(ROWS[:1], None, None, training=True),
+    r"model.eval\(\)": lambda: F.batch_norm(ROWS[:1], None, None, training=True),
     r"batch_norm: training needs more than one value per channel, x has shape \(0, 5\)": lambda: F.batch_norm(
         ROWS[:0], None, None, training=True
     ),
@@ -230,7 +230,7 @@ VALUE_ERRORS = {
     r"Linear: out_features is 2.0, expected an integer": lambda: nn.Linear(4, 2.0),
     r"MultiheadAttention: num_heads=3 must divide embed_dim=4": lambda: nn.MultiheadAttention(4, 3),
     r"MultiheadAttention: query has shape \(2, 5\), expected \(N, L, 4\); check embed_dim, or for one sequence pass "
-    "x\[None\]": lambda: nn.MultiheadAttention(4, 2)(ROWS),
+    r"x\[None\]": lambda: nn.MultiheadAttention(4, 2)(ROWS),
     r"Embedding: padding_idx is 5, expected one of the 5 rows": lambda: nn.Embedding(5, 2, 5),
     r"Dropout: p is -0.1, expected a probability": lambda: nn.Dropout(-0.1),
     r"Standardize: std is 0, expected positive numbers": lambda: nn.Standardize(0.5, 0),
@@ -242,12 +242,19 @@ VALUE_ERRORS = {
     ),
 }
 TYPE_ERRORS = {
+    r"dropout: rng is int, expected a np.random.Generator; use np.random.default_rng\(3\)": lambda: F.dropout(
+        ROWS, rng=3
+    ),
+    r"Linear: rng is RandomState, expected a np.random.Generator": lambda: nn.Linear(
+        2, 2, rng=np.random.RandomState(0)
+    ),
+    r"Dropout: rng is int": lambda: nn.Dropout(rng=0),
     r"conv2d: x has dtype uint8, expected a float; convert it with x.astype\(np.float32\)": lambda: F.conv2d(
         IMAGES.astype(np.uint8), WEIGHT
     ),
     r"conv2d: x has dtype float16, expected float32 or float64": lambda: F.conv2d(half(IMAGES), half(WEIGHT)),
     r"conv2d: x is float32 but weight is float64, expected one dtype; convert one of them, e.g. "
-    "x.astype\(np.float64\)": lambda: F.conv2d(IMAGES, WEIGHT.astype(float)),
+    r"x.astype\(np.float64\)": lambda: F.conv2d(IMAGES, WEIGHT.astype(float)),
     r"conv2d: weight is of type list, expected a Tensor, an ndarray or a number; convert it with "
     "minigrad.tensor": lambda: F.conv2d(IMAGES, [1.0]),
     r"conv2d: x is of type list": lambda: F.conv2d([[1.0]], WEIGHT),
@@ -282,7 +289,7 @@ TYPE_ERRORS = {
         np.ones((2, 3), int), LABELS
     ),
     r"nll_loss: target has dtype float64, expected integer class indices; convert it with "
-    "target.astype\(np.int64\)": lambda: F.nll_loss(ROWS, [0.0, 1.0]),
+    r"target.astype\(np.int64\)": lambda: F.nll_loss(ROWS, [0.0, 1.0]),
     r"cross_entropy: target has dtype bool, expected integer class indices": lambda: F.cross_entropy(
         ROWS, [True, False]
     ),

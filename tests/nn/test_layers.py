@@ -1,4 +1,4 @@
-"""Layers: what they start from, what they keep, and that they are their functions; parity with PyTorch is tested apart."""
+"""Layers: what they start from, what they keep, and that they are their functions; PyTorch is not needed."""
 
 import numpy as np
 import pytest

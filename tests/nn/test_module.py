@@ -214,3 +214,20 @@ def test_errors():
     assert Block().get_submodule("layers.1").__class__ is nn.ReLU
     with pytest.raises(AttributeError, match="has no attribute 'wieght'"):
         Block().wieght  # noqa: B018
+
+
+def test_any_leaf_that_requires_a_gradient_is_learned_and_kept_results_are_no_parts():
+    class Scale(nn.Module):
+        def __init__(self):
+            self.factor = tensor([2.0], requires_grad=True)
+            self.offset = tensor([1.0])
+
+        def forward(self, x):
+            self.kept = x * self.factor + self.offset
+            return self.kept
+
+    model = Scale()
+    model(tensor([3.0])).backward()
+    assert [n for n, _ in model.named_parameters()] == ["factor"] and model.factor.grad.item() == 3
+    assert [n for n, _ in model.named_buffers()] == ["offset"]
+    assert list(model.state_dict()) == ["factor", "offset"]

@@ -238,7 +238,7 @@ def adaptive_avg_pool2d(rng):
 
 
 def bilinear(x, size):
-    """Half-pixel centres, as in OpenCV: the value between the four nearest centres, those outside moved to the border."""
+    """Half-pixel centres, as in OpenCV: between the four nearest centres, those outside moved to the border."""
     y = np.zeros((*x.shape[:2], *size))
     for i, j in np.ndindex(*size):
         (top, below, t), (left, right, s) = (
