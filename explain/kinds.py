@@ -89,24 +89,12 @@ class Trail(NamedTuple):
 def kinds(t, places):
     """The classes under which a composite may list the op of `t`, whose operands at `places` depend on the input."""
     op = type(t.op)
-    if op in _BILINEAR:
-        if len(places) > 1:
-            return (Product,)
-        if op is ops.Mul:
-            return op, Scaling
-        return (op,) if op in WEIGHTED and places == (0,) else (op, Mixing) if op not in WEIGHTED else (Mixing,)
-    if (
-        op in (ops.Add, ops.Sub)
-        and len(places) == 1
-        or op in (ops.Div, ops.BatchNorm)
-        and places == (0,)
-        or op is ops.Neg
-    ):
-        return op, Scaling
-    return (op,)
-
-
-def is_affine(t, places):
-    """Whether `t` is affine, jointly, in its operands at `places`."""
-    found = kinds(t, places)
-    return Scaling in found or Mixing in found or issubclass(found[0], (*WEIGHTED, *ROUTING, *SUMS))
+    if op in _BILINEAR and len(places) > 1:
+        return (Product,)
+    if op in WEIGHTED:
+        return (op,) if places == (0,) else (Mixing,)
+    if op in (ops.Einsum, ops.Conv2dWeight):
+        return op, Mixing
+    alone = op in (ops.Add, ops.Sub, ops.Mul, ops.Neg) and len(places) == 1
+    first = op in (ops.Div, ops.BatchNorm) and places == (0,)
+    return (op, Scaling) if alone or first else (op,)
