@@ -103,7 +103,7 @@ def test_ctrl_c_says_how_to_go_on_and_that_works(tmp_path, without_pictures):
     said = [""]
     while "epoch   1/500" not in said[-1]:
         said.append(child.stderr.readline())
-        assert said[-1], "".join(said)  # it ended before its first epoch
+        assert said[-1], f"it ended with {child.wait()} before its first epoch: {said}"
     child.send_signal(signal.SIGINT)
     said = child.communicate(timeout=120)[1].splitlines()
     assert child.returncode == 130 and not any("Traceback" in line for line in said)
