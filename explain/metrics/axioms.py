@@ -1,4 +1,4 @@
-"""Axioms: what a map can be proved to have or lack. Each is a residual with a tolerance, never an equality of floats."""
+"""Axioms: what a map can be proved to have or lack. Each is a residual with a tolerance, no equality of floats."""
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def non_sensitivity(
 
 
 def input_invariance(method, model, x, target=None, *, shift=0.3, controls=True, rng=None, **options):
-    """How much a map changes if inputs are shifted and the model shifts them back: it should not. Kindermans et al. 2019.
+    """How much a map changes if inputs are shifted and the model shifts them back. Kindermans et al. 2019.
 
     ||A'(x + s) - A(x)|| / ||A(x)||,   A' the map of the model F'(x) = F(x - s), which computes the same
 

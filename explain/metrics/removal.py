@@ -111,7 +111,7 @@ def insertion(
 def pixel_flipping(
     model, attribution, x=None, target=None, *, n_steps=50, baselines=0, controls=True, rng=None, **common
 ):
-    """The mean loss of the score while pixels are removed, the most relevant first. Bach et al. 2015, Samek et al. 2017.
+    """The mean loss of the score while pixels go, the most relevant first. Bach et al. 2015, Samek et al. 2017.
 
     AOPC = mean over k = 0 ... L of F(x) - F(x without the first k parts)
 
@@ -160,8 +160,8 @@ def road(
 
     mean over parts p of (F(x without its p least relevant) - F(x without its p most relevant)) / 2
 
-    A hole is filled with what its border suggests (`noisy_linear_imputation`), so that its shape does not give away what was
-    there. Parameters as in `deletion`, and:
+    A hole is filled with what its border suggests (`noisy_linear_imputation`), so that its shape does not give away
+    what was there. Parameters as in `deletion`, and:
 
     Parameters
     ----------
