@@ -1,4 +1,4 @@
-"""Pictures of a training run: curves, a confusion matrix, the images that were misread. Matplotlib lives here only.
+"""Pictures of a training run: curves, a confusion matrix, the images it got wrong. Matplotlib lives here only.
 
 Functions draw into axes they are given, or make some; none shows or saves anything but `save`.
 """
@@ -46,7 +46,7 @@ def curves(history, axes=None):
     best, last = int(np.argmin(history.test_loss)) + 1, history.test_loss[-1]
     grew = last > 1.05 * min(history.test_loss)
     titles = (f"Test loss is lowest after epoch {best}, then overfits" if grew else f"Test loss falls to {last:.4f}",
-              f"{100 * history.test_accuracy[-1]:.2f} % of the test images read right")
+              f"{100 * history.test_accuracy[-1]:.2f} % of the test images right")
     for ax, title, place in zip((loss, accuracy), titles, ("upper right", "lower right")):
         ax.set_title(title, loc="left", fontsize=11)
         ax.legend(frameon=False, loc=place)
@@ -132,10 +132,10 @@ def misclassified(dataset, metrics, rows=4, columns=6, figure=None):
         picture(dataset.images[i], ax)
         true, taken = dataset.labels[i], metrics.predictions[i]
         ax.set_title(f"is {dataset.classes[true]} ({percent(p[i, true])})\n"
-                     f"read as {dataset.classes[taken]} ({percent(p[i, taken])})", fontsize=9)
+                     f"taken for {dataset.classes[taken]} ({percent(p[i, taken])})", fontsize=9)
     which = "" if len(chosen) == len(wrong) else f"; here the {len(chosen)} it was surest of"
-    figure.suptitle(f"{len(wrong):,} of {len(dataset):,} test images misread{which} (probability given to each class)"
-                    if len(wrong) else f"All {len(dataset):,} test images read right", x=0.01, ha="left", fontsize=12)
+    figure.suptitle(f"{len(wrong):,} of {len(dataset):,} test images wrong{which} (probability given to each class)"
+                    if len(wrong) else f"All {len(dataset):,} test images right", x=0.01, ha="left", fontsize=12)
     return figure
 
 

@@ -40,7 +40,7 @@ def drawn(ax):
 def test_curves_state_the_finding(losses, title):
     loss, accuracy = history(losses).plot()
     assert loss.get_title("left") == title
-    assert accuracy.get_title("left") == f"{94 + len(losses)}.00 % of the test images read right"
+    assert accuracy.get_title("left") == f"{94 + len(losses)}.00 % of the test images right"
     np.testing.assert_allclose(loss.lines[1].get_ydata(), losses)
     np.testing.assert_allclose(accuracy.lines[0].get_ydata(), 90)
     assert [text.get_text() for text in loss.get_legend().get_texts()] == [
@@ -70,11 +70,11 @@ def test_misclassified_shows_the_surest_mistakes_first():
     p = np.array([[0.4, 0.6], [0.1, 0.9], [0.9995, 0.0005], [0.3, 0.7]])
     metrics = train.Metrics(loss=1.0, accuracy=0.25, predictions=p.argmax(1), probabilities=p)
     figure = plots.misclassified(dataset, metrics, rows=1, columns=2)
-    assert [ax.get_title() for ax in figure.axes] == ["is bag (<0.1 %)\nread as shirt (>99.9 %)",
-                                                      "is shirt (30 %)\nread as bag (70 %)"]
-    assert figure.get_suptitle().startswith("3 of 4 test images misread; here the 2 it was surest of")
+    assert [ax.get_title() for ax in figure.axes] == ["is bag (<0.1 %)\ntaken for shirt (>99.9 %)",
+                                                      "is shirt (30 %)\ntaken for bag (70 %)"]
+    assert figure.get_suptitle().startswith("3 of 4 test images wrong; here the 2 it was surest of")
     right = train.Metrics(loss=0.1, accuracy=1.0, predictions=dataset.labels, probabilities=p)
-    assert plots.misclassified(dataset, right).get_suptitle() == "All 4 test images read right"
+    assert plots.misclassified(dataset, right).get_suptitle() == "All 4 test images right"
 
 
 @pytest.mark.parametrize(("p", "words"), [(0.0004, "<0.1 %"), (0.004, "0.4 %"), (0.5, "50 %"), (0.9949, "99.5 %"),
