@@ -18,7 +18,7 @@ class Attribution:
     x : ndarray
         What was explained.
     baseline : ndarray or None
-        What the method compared x with, where it does.
+        What the method compared x with, where it does: one row per sample, or a `pool` of rows for all of them.
     delta : ndarray of shape (N,), or None
         Completeness residual, per sample, where the method promises that the values add up: the sum of the values less
         the score it should be. Zero is exact.
@@ -27,6 +27,8 @@ class Attribution:
     forwards, backwards : int
         Samples sent through the model, and back.
     seconds : float
+    pool : bool
+        Whether every sample was compared with each row of `baseline`, as in `gradient_shap`.
     extra : dict
         What a method gives beyond this, such as standard errors or a ledger.
     """
@@ -41,6 +43,7 @@ class Attribution:
     forwards: int = 0
     backwards: int = 0
     seconds: float = 0.0
+    pool: bool = False
     extra: dict = field(default_factory=dict)
 
     shape = property(lambda self: self.values.shape, doc="Of `values`.")
@@ -65,7 +68,7 @@ class Attribution:
     def sample(self, index):
         """The Attribution of one sample, or of several (a slice or a list)."""
         index = slice(index, index + 1 or None) if isinstance(index, (int, np.integer)) else index
-        per_sample = ("values", "target", "x", "baseline", "delta")
+        per_sample = ("values", "target", "x", "delta", *["baseline"] * (not self.pool))
         parts = {name: getattr(self, name) for name in per_sample}
         return replace(self, **{name: None if array is None else array[index] for name, array in parts.items()})
 

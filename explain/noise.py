@@ -120,6 +120,7 @@ def gradient_shap(model, x, target=None, *, baselines, n_samples=50, stdev=0.0, 
         return run.attribution(
             values,
             baseline=pool,
+            pool=True,
             delta=_sampled_residual(run, values, pool),
             extra=moments.extra("smoothgrad", run.x.dtype),
             settings={"n_samples": len(noise), "stdev": stdev},

@@ -9,8 +9,6 @@ from ..scoring import Scoring, as_baseline
 from .controls import Subject, drawn_seed, judged
 from .robustness import as_methods, method_name
 
-AVERAGED = ("gradient_shap", "deep_lift_shap")  # methods that compare each sample with a pool of baselines
-
 
 def completeness(
     model, attribution, x=None, target=None, *, baselines=None, tolerance=1e-3, controls=True, rng=None, **common
@@ -43,7 +41,7 @@ def completeness(
     subject = Subject("completeness", attribution, x, target)
     own = baselines is None and subject.attribution is not None
     baselines = subject.attribution.baseline if own else baselines
-    pool = own and subject.method in AVERAGED
+    pool = own and subject.attribution.pool
     with Scoring("completeness", model, subject.x, subject.target, **common) as run:
         promised = run.clean.astype(np.float64)
         if baselines is not None:

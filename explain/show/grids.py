@@ -13,8 +13,8 @@ STYLES = {
 }
 
 
-def grid(attributions, *, labels=None, classes=None, style=None, cell=None, title=None, figure=None):
-    """Draw methods x images x classes: a row per method, a column per sample, the images beside their samples.
+def grid(attributions, *, labels=None, captions=None, classes=None, style=None, cell=None, title=None, figure=None):
+    """Draw methods x images x classes: the images on top, below each a column per class, a row per method.
 
     Parameters
     ----------
@@ -23,6 +23,8 @@ def grid(attributions, *, labels=None, classes=None, style=None, cell=None, titl
         same image share its picture.
     labels : sequence of str, optional
         Over the columns; the classes if left out.
+    captions : sequence of str, optional
+        Over the images, one for each that differs from the one before.
     classes : sequence of str, optional
         Their names.
     style : 'heat_map', 'overlay' or 'blended', optional
@@ -40,65 +42,81 @@ def grid(attributions, *, labels=None, classes=None, style=None, cell=None, titl
     x = first.x
     starts = [i for i in range(len(x)) if i == 0 or not np.array_equal(x[i], x[i - 1])]
     small = max(x.shape[2:]) < 64
-    style, cell = style or ("heat_map" if small else "blended"), cell or (0.95 if small else 1.6)
+    style, cell = style or ("heat_map" if small else "blended"), cell or (1.0 if small else 1.7)
     if style not in STYLES:
         raise ValueError(f"grid: style is {style!r}, expected one of {', '.join(STYLES)}")
-    names = [_named(classes, t) for t in first.target] if labels is None else list(labels)
-    lines = 1 + max(name.count("\n") for name in names)
-    widths = [w for i in range(len(x)) for w in ([0.18] * (i in starts and i > 0) + [1] * (i in starts) + [1])]
-    margin = 0.085 * max(map(len, attributions)) + 0.2
-    head, foot, gap = 0.2 * lines + 0.15 + 0.45 * bool(title), 0.55, 0.2
-    width = margin + cell * sum(widths) * 1.05 + 0.1
-    height = head + (cell + gap) * len(attributions) + foot
-    figure = new_figure(figure, width, height)
-    axes = figure.subplots(
-        len(attributions),
-        len(widths),
-        squeeze=False,
-        width_ratios=widths,
-        gridspec_kw={
-            "left": margin / width,
-            "right": 1 - 0.1 / width,
-            "top": 1 - head / height,
-            "bottom": foot / height,
-            "hspace": gap / cell,
-            "wspace": 0.05,
-        },
-    )
-    for ax in axes.flat:
-        ax.axis("off")
-    for k, (name, attribution) in enumerate(attributions.items()):
-        columns = iter(axes[k])
+    labels = [_named(classes, t) for t in first.target] if labels is None else list(labels)
+    captions = [""] * len(starts) if captions is None else list(captions)
+    if len(labels) != len(x) or len(captions) != len(starts):
+        raise ValueError(f"grid: got {len(labels)} labels and {len(captions)} captions for {len(x)} samples of {len(starts)} "
+                         "images, expected one each")  # fmt: skip
+    page = Page(figure, attributions, len(x), starts, cell, 1 + max(label.count("\n") for label in labels), title)
+    for caption, i in zip(captions, starts, strict=True):
+        picture(x[i], page.head(i), small=small)
+        page.head(i).set_title(caption, fontsize=9, loc="left")
+    for row, (name, attribution) in enumerate(attributions.items()):
         for i, image in enumerate(x):
-            if i in starts:
-                if i:
-                    next(columns)
-                ax = next(columns)
-                if k == 0:
-                    picture(image, ax, small=small)
-                    ax.set_title("image", fontsize=8, color=GREY)
-            ax = next(columns)
-            _cell(attribution[i], image, ax, style, small)
-            if k == 0:
-                ax.set_title(names[i], fontsize=8)
-        middle = axes[k, 0].get_position()
-        figure.text(
-            (margin - 0.12) / width,
-            (middle.y0 + middle.y1) / 2,
-            name.replace("_", " "),
-            ha="right",
-            va="center",
-            fontsize=9,
+            _cell(attribution[i], image, page.map(row, i), style, small)
+            if row == 0:
+                page.map(row, i).set_title(labels[i], fontsize=8)
+        page.name_row(row, name.replace("_", " "))
+    _legend(page, attributions)
+    return page.figure
+
+
+class Page:
+    """Where everything is, in inches: pictures on top, rows of maps, names at the left, the scales at the foot."""
+
+    GAP, APART, FOOT, SIDE = 0.22, 0.22, 0.5, 0.12
+
+    def __init__(self, figure, names, columns, starts, cell, lines, title):
+        self.cell = cell
+        self.margin = 0.078 * max(map(len, names)) + 0.25
+        self.lefts = [
+            self.margin + i * (cell + 0.06) + self.APART * (sum(s <= i for s in starts) - 1) for i in range(columns)
+        ]
+        self.top = self.SIDE + 0.4 * bool(title) + 0.25
+        self.first = self.top + cell + 0.15 * lines + 0.12
+        self.width = max(self.lefts[-1] + cell + self.SIDE, self.margin + 7.2)
+        self.height = self.first + len(names) * (cell + self.GAP) + self.FOOT
+        self.figure = new_figure(figure, self.width, self.height)
+        self.axes = {}
+        if title:
+            self.text(self.SIDE, self.SIDE + 0.1, title, fontsize=12)
+
+    def head(self, column):
+        """The axes of an image."""
+        return self._axes(self.lefts[column], self.top)
+
+    def map(self, row, column):
+        """The axes of a map."""
+        return self._axes(self.lefts[column], self.first + row * (self.cell + self.GAP))
+
+    def name_row(self, row, name):
+        """Write a method's name at its row."""
+        self.text(
+            self.margin - 0.1, self.first + row * (self.cell + self.GAP) + self.cell / 2, name, ha="right", fontsize=9.5
         )
-    _legend(figure, attributions, width, height, margin)
-    if title:
-        figure.text(0.1 / width, 1 - 0.12 / height, title, va="top", fontsize=11)
-    return figure
+
+    def text(self, left, top, text, **options):
+        """Write at a place, in inches from the upper left corner."""
+        self.figure.text(left / self.width, 1 - top / self.height, text, va="center", **options)
+
+    def bar(self, left, width):
+        """The axes of a scale at the foot."""
+        return self.figure.add_axes((left / self.width, 0.17 / self.height, width / self.width, 0.11 / self.height))
+
+    def _axes(self, left, top):
+        if (left, top) not in self.axes:
+            box = left, self.height - top - self.cell, self.cell, self.cell
+            self.axes[left, top] = self.figure.add_axes(
+                [v / (self.height if k % 2 else self.width) for k, v in enumerate(box)]
+            )
+        return self.axes[left, top]
 
 
 def _cell(values, image, ax, style, small):
     """One map, with the outline of what is in a small image."""
-    ax.axis("on")
     STYLES[style](values, image, ax)
     if small:
         grey = displayable(image).mean(2)
@@ -129,21 +147,17 @@ def _named(classes, target):
     return str(classes[target]) if classes is not None else f"class {target}"
 
 
-def _legend(figure, attributions, width, height, margin):
+def _legend(page, attributions):
     """The two scales, once for the whole page."""
-    signs = [
-        sign
-        for sign in ("all", "absolute")
-        if any((a.values < 0).any() == (sign == "all") for a in attributions.values())
-    ]
-    texts = {"all": ("against the class", "for it"), "absolute": ("0", "most")}
-    for i, sign in enumerate(signs):
-        left = (margin + 1.15 + 3.6 * i) / width
-        ax = figure.add_axes((left, 0.24 / height, 1.3 / width, 0.11 / height))
+    signed = [bool((a.values < 0).any()) for a in attributions.values()]
+    left, texts = page.margin, {"all": ("against", "for the class"), "absolute": ("0", "most")}
+    for sign in [sign for sign, there in (("all", any(signed)), ("absolute", not all(signed))) if there]:
+        ax = page.bar(left + 0.55, 1.1)
         low = -1 if sign == "all" else 0
         ax.imshow(np.linspace(low, 1, 128)[None], cmap=COLOURS[sign], vmin=low, vmax=1, aspect="auto")
         ax.axis("off")
         for place, text, side in ((-0.04, texts[sign][0], "right"), (1.04, texts[sign][1], "left")):
             ax.text(place, 0.5, text, transform=ax.transAxes, ha=side, va="center", fontsize=8, color=GREY)
-    note = "Each map has its own scale: below it, the value of the full colour."
-    figure.text((margin + 3.6 * len(signs)) / width, 0.295 / height, note, va="center", fontsize=8, color=GREY)
+        left += 2.6 if sign == "all" else 2.2
+    note = "below each map: the value of its full colour"
+    page.text(left, page.height - 0.225, note, fontsize=8, color=GREY)

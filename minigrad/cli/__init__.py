@@ -3,10 +3,8 @@
 Whatever goes wrong ends in one line that says what to do (exit status 2); ``--traceback`` shows where it came from.
 """
 
-import argparse
-import sys
-
 from . import evaluate, info, predict, train
+from .guard import Parser, status
 
 
 def main(argv=None):
@@ -23,31 +21,11 @@ def main(argv=None):
         Exit status: 0, 2 after an error, 130 after Ctrl-C.
     """
     arguments = _parser().parse_args(argv)
-    try:
-        arguments.command(arguments)
-    except KeyboardInterrupt as stopped:
-        print(f"minigrad: {stopped or 'stopped'}", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `| head` has seen enough
-        sys.stderr.close()
-        return 0
-    except (ValueError, TypeError, OSError, ArithmeticError, MemoryError) as error:
-        if arguments.traceback:
-            raise
-        print(f"minigrad: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
-        return 2
-    return 0
-
-
-class _Parser(argparse.ArgumentParser):
-    """One line for a wrong argument, in place of the whole usage."""
-
-    def error(self, message):
-        self.exit(2, f"minigrad: error: {message}; {self.prog} --help explains all arguments\n")
+    return status("minigrad", arguments.command, arguments)
 
 
 def _parser():
-    parser = _Parser(prog="python -m minigrad", description="Convolutional networks on your own computer: train one, "
+    parser = Parser(prog="python -m minigrad", description="Convolutional networks on your own computer: train one, "
                      "test it, look into it, and show it a picture.",
                      epilog="To begin: python -m minigrad train --dataset digits --epochs 15 --out runs/demo "
                             "(no download, under a minute), then python -m minigrad predict PICTURE --model runs/demo")
