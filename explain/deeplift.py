@@ -95,7 +95,12 @@ def deep_lift_shap(model, x, target=None, *, baselines, rule="rescale", eps=diff
             found.append((sum(values for values, _ in each) / len(rows), np.stack([delta for _, delta in each], 1)))
         values, deltas = map(np.concatenate, zip(*found))
         return run.attribution(
-            values, baseline=rows, pool=True, delta=deltas.mean(1), settings={"rule": rule, "eps": eps}, extra={"deltas": deltas}
+            values,
+            baseline=rows,
+            pool=True,
+            delta=deltas.mean(1),
+            settings={"rule": rule, "eps": eps},
+            extra={"deltas": deltas},
         )
 
 
