@@ -9,7 +9,7 @@ import numpy as np
 
 import minigrad
 
-from .criteria import Misclassified, Targeted
+from .criteria import Misclassified, Targeted, margin
 from .result import AttackResult, distances
 
 
@@ -69,6 +69,29 @@ class Victim:
             logits.append(output.data)
             losses.append(value.data)
         return np.concatenate(logits), np.concatenate(losses), gradient
+
+    def pull(self, weights, x, index=None):
+        """Logits at x and gradients of weighted sums of them: m gradients cost one forward pass and m backward.
+
+        ``weights(logits, index)`` takes arrays, the logits (n, K) and the samples' places, and returns (m, n, K). Of the
+        gradients (m, n, ...) the j-th is that of ``(weights[j] * logits).sum()``.
+        """
+        index = np.arange(len(x)) if index is None else index
+        logits, gradients = [], []
+        for i in range(0, len(x), self.batch_size):
+            part = slice(i, i + self.batch_size)
+            leaf = minigrad.Tensor(x[part], requires_grad=True)
+            output = self.model(leaf)
+            seeds = weights(output.data, index[part]).astype(x.dtype, copy=False)
+            gradients.append(np.stack([minigrad.grad(output, leaf, seed).data for seed in seeds]))
+            logits.append(output.data)
+        self.queries[index] += 1
+        self.gradients[index] += len(gradients[0])
+        return np.concatenate(logits), np.concatenate(gradients, axis=1)
+
+    def gap(self, logits, index=slice(None)):
+        """How far the logits of the samples at `index` are from success: (n,), below zero where they have it."""
+        return margin(logits, self.y[index]) * (-1 if self.targeted else 1)
 
     def result(self, x_adv, *, trace=(), settings=None, **extra):
         """The account: images that were wrong untouched stay untouched, and success is what the returned image does."""
