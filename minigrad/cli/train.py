@@ -1,7 +1,7 @@
 """Train a network on a dataset and write down all there is to know about it.
 
-Writes the network, the numbers of each epoch, curves, a confusion matrix, a classification report and the misread
-images into the folder of --out. After Ctrl-C, or a power cut, --resume goes on to the very same result."""
+Writes the network, the numbers of each epoch, curves, a confusion matrix, a classification report and the images it
+got wrong into the folder of --out. After Ctrl-C, or a power cut, --resume goes on to the very same result."""
 
 import json
 import shlex
