@@ -76,7 +76,7 @@ def neuron_integrated_gradients(
 
         def record(rows, points):
             leaf, _, activation = run.record_layer(points, layer)
-            return leaf, _chosen(run, activation, neuron)
+            return leaf, chosen_unit(run, activation, neuron)
 
         def gradient(rows, points):
             leaf, unit = record(rows, points)
@@ -155,7 +155,7 @@ def _pulled(method, rules, model, x, target, layer, neuron, common):
         found = np.empty(run.x.shape, run.x.dtype)
         for part in run.batches(len(run.x)):
             leaf, _, activation = run.record_layer(run.x[part], layer, part)
-            found[part] = _gradient(run, _chosen(run, activation, neuron), leaf, rules)
+            found[part] = _gradient(run, chosen_unit(run, activation, neuron), leaf, rules)
         return run.attribution(found, settings={"layer": layer_path(method, model, layer)})
 
 
@@ -164,7 +164,7 @@ def _gradient(run, unit, leaf, rules=None):
     return minigrad.grad(unit, leaf, rules=rules).data
 
 
-def _chosen(run, activation, neuron):
+def chosen_unit(run, activation, neuron):
     """The unit's activation, a Tensor (N,) on the tape."""
     if callable(neuron):
         unit = neuron(activation)
@@ -200,4 +200,4 @@ def _choice(run, activation, neuron):
     activation).
     """
     leaf = minigrad.Tensor(activation.data, requires_grad=True)
-    return minigrad.grad(_chosen(run, leaf, neuron), leaf).data
+    return minigrad.grad(chosen_unit(run, leaf, neuron), leaf).data

@@ -129,7 +129,7 @@ class Scoring:
         self.forwards += len(x)
         if part is not None:
             self._learn(part, logits.data)
-        return leaf, SCORES[self.score](logits), self._activation(activations, path)
+        return leaf, SCORES[self.score](logits), activation_at(self.method, activations, path)
 
     def pull(self, scores, wrt, target, *, rules=None):
         """The gradient of the targets' scores with respect to `wrt`, or what `rules` make of it, as an ndarray."""
@@ -171,17 +171,6 @@ class Scoring:
         if self._logits is None:
             self._logits = np.empty((len(self.x), logits.shape[1]), logits.dtype)
         self._logits[part], self._known[part] = logits, True
-
-    def _activation(self, activations, path):
-        if path not in activations:
-            ran = ", ".join(map(repr, difflib.get_close_matches(path, activations, 3, 0)))
-            raise ValueError(f"{self.method}: layer {path!r} did not run in the forward pass; nearest that did: {ran}")
-        if not isinstance(activations[path], minigrad.Tensor):
-            raise TypeError(
-                f"{self.method}: layer {path!r} returned {type(activations[path]).__name__}, expected one Tensor; "
-                "choose a layer in it"
-            )
-        return activations[path]
 
     def _check_logits(self, logits, first):
         if logits.ndim != 2:
@@ -241,6 +230,19 @@ def layer_path(method, model, layer):
         f"{method}: layer {type(layer).__name__} is not part of the model; give a path such as "
         + ", ".join(repr(p) for p, _ in model.named_modules()[1:4])
     )
+
+
+def activation_at(method, activations, path):
+    """The output of the layer at `path` among those of `Module.named_activations`."""
+    if path not in activations:
+        ran = ", ".join(map(repr, difflib.get_close_matches(path, activations, 3, 0)))
+        raise ValueError(f"{method}: layer {path!r} did not run in the forward pass; nearest that did: {ran}")
+    if not isinstance(activations[path], minigrad.Tensor):
+        raise TypeError(
+            f"{method}: layer {path!r} returned {type(activations[path]).__name__}, expected one Tensor; "
+            "choose a layer in it"
+        )
+    return activations[path]
 
 
 def as_baseline(method, baselines, x):
