@@ -48,8 +48,10 @@ def grid(attributions, *, labels=None, captions=None, classes=None, style=None, 
     labels = [_named(classes, t) for t in first.target] if labels is None else list(labels)
     captions = [""] * len(starts) if captions is None else list(captions)
     if len(labels) != len(x) or len(captions) != len(starts):
-        raise ValueError(f"grid: got {len(labels)} labels and {len(captions)} captions for {len(x)} samples of {len(starts)} "
-                         "images, expected one each")  # fmt: skip
+        raise ValueError(
+            f"grid: got {len(labels)} labels and {len(captions)} captions for {len(x)} samples of "
+            f"{len(starts)} images, expected one each"
+        )
     page = Page(figure, attributions, len(x), starts, cell, 1 + max(label.count("\n") for label in labels), title)
     for caption, i in zip(captions, starts, strict=True):
         picture(x[i], page.head(i), small=small)
