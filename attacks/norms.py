@@ -22,6 +22,17 @@ def flat(d):
     return d.reshape(len(d), -1)
 
 
+def in_float64(y, x):
+    """y - x without rounding to float32: the difference that a ball is about."""
+    return np.subtract(y, x, dtype=np.float64)
+
+
+def toward(x, d):
+    """x + d in x's dtype, rounded toward x, so that no value moves farther than d says."""
+    y = (x + d).astype(x.dtype)
+    return np.where(np.abs(in_float64(y, x)) > np.abs(d), np.nextafter(y, x), y)
+
+
 def per_sample(values, like):
     """(N,) numbers, or one number, with the axes to multiply a batch (N, ...)."""
     values = np.asarray(values, like.dtype)
@@ -40,9 +51,17 @@ class Norm:
         """The nearest perturbation, in the Euclidean sense, of norm at most eps."""
         raise NotImplementedError
 
+    def project_in_box(self, d, eps, low, high):
+        """A perturbation of norm at most eps between `low` and `high` (arrays, low <= 0 <= high): ball, then box."""
+        return np.clip(self.project(d, eps), low, high)
+
     def steepest(self, g):
         """The step of norm 1 that raises <g, d> the most; zeros where g is zero."""
         raise NotImplementedError
+
+    def steepest_in_box(self, g, size, low, high):
+        """A step of norm `size` uphill; norms that can make use of it heed how far each value may still move."""
+        return self.steepest(g) * per_sample(size, g)
 
     def dual(self, g):
         """How much the steepest step of norm 1 raises <g, d>: (N,)."""
@@ -128,6 +147,44 @@ class L1(Norm):
         level = np.where(size.sum(1) > eps, np.maximum(excess[np.arange(len(size)), last], 0), 0)
         shrunk = np.sign(flat(d)) * np.maximum(size - level[:, None], 0)
         return shrunk.astype(d.dtype).reshape(d.shape)
+
+    def project_in_box(self, d, eps, low, high):
+        """The nearest perturbation that is in the ball and in the box: soft-threshold and cut, at one common level.
+
+        What is left of |d_i| at level t is clip(|d_i| - t, 0, room_i). The sum of that over i falls along straight
+        lines that bend at |d_i| - room_i and at |d_i|; sorting the bends finds the piece where it is eps. Ball first
+        and box afterwards would waste what the box cuts off, which in L1 is most of it (Croce and Hein 2021).
+        """
+        size = np.abs(flat(d)).astype(np.float64)
+        room = np.minimum(size, np.where(flat(d) > 0, flat(high), -flat(low)))
+        eps = np.broadcast_to(np.asarray(eps, np.float64), len(size))
+        bends = np.concatenate([size - room, size], axis=1)
+        order = np.argsort(bends, axis=1)
+        bends = np.take_along_axis(bends, order, 1)
+        slope = np.cumsum(np.where(order < size.shape[1], -1.0, 1.0), axis=1)
+        falls = np.zeros_like(bends)
+        falls[:, 1:] = np.cumsum(slope[:, :-1] * np.diff(bends, axis=1), axis=1)
+        total = room.sum(1)
+        left = total[:, None] + falls
+        piece = np.maximum((left > eps[:, None]).sum(1) - 1, 0)
+        rows = np.arange(len(size))
+        steepness = np.minimum(slope[rows, piece], -1)
+        level = bends[rows, piece] + (eps - left[rows, piece]) / steepness
+        level = np.where(total > eps, level, 0)[:, None]
+        cut = np.clip(size - level, 0, room)
+        return (np.sign(flat(d)) * cut).astype(d.dtype).reshape(d.shape)
+
+    def steepest_in_box(self, g, size, low, high):
+        """Push the values with the largest |g| to their limits, one after the other, until `size` is spent."""
+        g, steep = flat(g), np.abs(flat(g))
+        room = np.where(g == 0, 0, np.where(g > 0, flat(high), -flat(low))).astype(np.float64)
+        order = np.argsort(-steep, axis=1, kind="stable")
+        ordered = np.take_along_axis(room, order, 1)
+        before = np.cumsum(ordered, axis=1) - ordered
+        spent = np.clip(np.broadcast_to(size, len(g))[:, None] - before, 0, ordered)
+        step = np.empty_like(room)
+        np.put_along_axis(step, order, spent, 1)
+        return (np.sign(g) * step).astype(g.dtype).reshape(low.shape)
 
     def steepest(self, g):
         """All on the value with the largest |g| (the first of equals)."""

@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .norms import NORMS
+from .norms import NORMS, in_float64
 
 STATUSES = ("already_wrong", "success", "failed")
 
@@ -29,7 +29,11 @@ class AttackResult:
         Backward passes spent on each sample.
     trace : list of dict
         One entry a step, as the attack documents: at least ``loss`` and the distances, (N,) each.
+    settings, extra : dict
+        What was asked for, and what else the attack found. ``extra["interrupted"]``: Ctrl-C ended it.
     seconds : float
+    x : ndarray
+        The images that were attacked.
     """
 
     x_adv: np.ndarray
@@ -42,6 +46,7 @@ class AttackResult:
     settings: dict = field(default_factory=dict)
     seconds: float = 0.0
     extra: dict = field(default_factory=dict)
+    x: np.ndarray | None = None
 
     @property
     def success(self):
@@ -64,5 +69,6 @@ class AttackResult:
 
 
 def distances(x_adv, x):
-    """All four distances of each sample."""
-    return {name: norm.distance(x_adv - x) for name, norm in NORMS.items()}
+    """All four distances of each sample, of the differences in float64."""
+    d = in_float64(x_adv, x)
+    return {name: norm.distance(d) for name, norm in NORMS.items()}

@@ -3,12 +3,14 @@
 Everything an attack may ask is here: logits, and the gradient of a loss with respect to the images. Losses are per
 sample and never averaged over the batch, so what happens to one image does not depend on who shares its batch.
 """
+import hashlib
 import time
 
 import numpy as np
 
 import minigrad
 
+from .arguments import count
 from .criteria import Misclassified, Targeted, margin
 from .result import AttackResult, distances
 
@@ -32,16 +34,34 @@ class Victim:
     """
 
     def __init__(self, attack, model, x, y, *, targeted=False, bounds=(0, 1), batch_size=256):
-        self.attack, self.model, self.bounds = attack, model, bounds
-        self.targeted, self.batch_size = targeted, batch_size
         self.start = time.perf_counter()
-        self.x = _checked_images(attack, x, bounds)
+        self.attack, self.model, self.bounds = attack, model, _checked_bounds(attack, bounds)
+        self.targeted, self.batch_size = targeted, count(attack, "batch_size", batch_size)
+        self.x = _checked_images(attack, x, self.bounds)
         _check_mode(attack, model)
         self.queries, self.gradients = np.zeros(len(self.x), int), np.zeros(len(self.x), int)
         self.clean = self._checked_logits(self.logits(self.x))
         self.y = _checked_labels(attack, y, *self.clean.shape, targeted)
         self.criterion = Targeted(self.y) if targeted else Misclassified(self.y)
         self.already = self.criterion.met(self.clean)
+
+    @property
+    def todo(self):
+        """The places of the samples that are not wrong from the start."""
+        return np.flatnonzero(~self.already)
+
+    def generators(self, rng):
+        """One random generator per sample, grown from a number that `rng` gives and the sample's own pixels and class.
+
+        So a sample meets the same chance alone, in any batch and in any place of it. `rng` None is a fresh one.
+        """
+        rng = np.random.default_rng() if rng is None else rng
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"{self.attack}: rng is {type(rng).__name__}, expected a NumPy Generator: "
+                            "np.random.default_rng(0), say")
+        call = int(rng.integers(2**63))
+        return [np.random.default_rng([call, int(y), _fingerprint(image)])
+                for image, y in zip(self.x, self.y, strict=True)]
 
     def logits(self, x, index=None):
         """Logits of images x without a tape; `index` says which samples they are (all, in order, if None)."""
@@ -51,10 +71,12 @@ class Victim:
                      for i in range(0, len(x), self.batch_size)]
         return np.concatenate(parts)
 
-    def value_and_gradient(self, loss, x, index=None):
+    def value_and_gradient(self, loss, x, index=None, penalty=None):
         """Logits, per-sample losses and their gradients at x.
 
-        ``loss(logits, index)`` takes a Tensor (n, K) and the samples' places, and returns a Tensor (n,) of losses.
+        ``loss(logits, index)`` takes a Tensor (n, K) and the samples' places, and returns a Tensor (n,) of losses;
+        ``penalty(images, index)``, if given, takes the images as a Tensor, and what it returns is subtracted. A
+        gradient with a NaN or an infinity is taken for zero: that sample stands still, the others go on.
         """
         index = np.arange(len(x)) if index is None else index
         self.queries[index] += 1
@@ -65,16 +87,19 @@ class Victim:
             leaf = minigrad.Tensor(x[part], requires_grad=True)
             output = self.model(leaf)
             value = loss(output, index[part])
+            value = value if penalty is None else value - penalty(leaf, index[part])
             gradient[part] = minigrad.grad(value, leaf).data
             logits.append(output.data)
             losses.append(value.data)
+        if not np.isfinite(gradient.sum()):
+            gradient[~np.isfinite(gradient).reshape(len(x), -1).all(1)] = 0
         return np.concatenate(logits), np.concatenate(losses), gradient
 
     def pull(self, weights, x, index=None):
         """Logits at x and gradients of weighted sums of them: m gradients cost one forward pass and m backward.
 
-        ``weights(logits, index)`` takes arrays, the logits (n, K) and the samples' places, and returns (m, n, K). Of the
-        gradients (m, n, ...) the j-th is that of ``(weights[j] * logits).sum()``.
+        ``weights(logits, index)`` takes arrays, the logits (n, K) and the samples' places, and returns (m, n, K). Of
+        the gradients (m, n, ...) the j-th is that of ``(weights[j] * logits).sum()``.
         """
         index = np.arange(len(x)) if index is None else index
         logits, gradients = [], []
@@ -100,7 +125,7 @@ class Victim:
         met = self.criterion.met(self.logits(x_adv))
         status = np.where(self.already, "already_wrong", np.where(met, "success", "failed"))
         return AttackResult(x_adv, self.attack, status, distances(x_adv, self.x), spent, self.gradients, list(trace),
-                            dict(settings or {}), time.perf_counter() - self.start, extra)
+                            dict(settings or {}), time.perf_counter() - self.start, extra, self.x)
 
     def _checked_logits(self, logits):
         if logits.ndim != 2 or logits.shape[1] < 2:
@@ -109,17 +134,30 @@ class Victim:
             raise ValueError(f"{self.attack}: the model returned NaN or infinity")
         if (logits >= 0).all() and np.allclose(logits.sum(1), 1, atol=1e-4):
             raise ValueError(f"{self.attack}: the model returns probabilities (they add up to 1), expected logits: "
-                             "a softmax's gradient "
-                             "vanishes where the model is sure, which looks like robustness; leave out its last "
-                             "softmax")
+                             "a softmax's gradient vanishes where the model is sure, which looks like robustness; "
+                             "leave out its last softmax")
         return logits
 
 
+def _fingerprint(image):
+    return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest(), "big")
+
+
+def _checked_bounds(attack, bounds):
+    try:
+        low, high = map(float, bounds)
+    except (TypeError, ValueError):
+        low, high = 0.0, 0.0
+    if not -np.inf < low < high < np.inf:
+        raise ValueError(f"{attack}: bounds are {bounds!r}, expected two numbers (low, high), low below high")
+    return low, high
+
+
 def _checked_images(attack, x, bounds):
-    x = np.asarray(x)
+    x = x.numpy() if isinstance(x, minigrad.Tensor) else np.asarray(x)
     low, high = bounds
-    if x.dtype.kind != "f":
-        raise TypeError(f"{attack}: x has dtype {x.dtype}, expected floats in {bounds}; for bytes: "
+    if x.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{attack}: x has dtype {x.dtype}, expected float32 or float64 in {bounds}; for bytes: "
                         "x.astype(np.float32) / 255")
     if x.ndim < 2 or not len(x):
         raise ValueError(f"{attack}: x has shape {x.shape}, expected (N, C, H, W) with at least one image; one "
@@ -136,8 +174,7 @@ def _checked_images(attack, x, bounds):
 def _check_mode(attack, model):
     if isinstance(model, minigrad.nn.Module) and any(module.training for module in model.modules()):
         raise ValueError(f"{attack}: the model is in training mode, where batch norm and dropout make every answer "
-                         "depend on chance "
-                         "and on the batch; call model.eval() first")
+                         "depend on chance and on the batch; call model.eval() first")
 
 
 def _checked_labels(attack, y, count, classes, targeted):

@@ -1,0 +1,73 @@
+"""What an attack climbs: losses of logits, one number a sample, that grow as the criterion comes nearer.
+
+Each loss is `loss(logits, y)`: a Tensor (N, K) of logits and classes (N,) give a Tensor (N,). `objective` turns a name
+into the function of one attack: for true classes the loss is to grow, for targets the loss of the target is to shrink.
+"""
+import numpy as np
+
+import minigrad
+from minigrad import functional as F
+
+LOSSES = ("ce", "margin", "dlr")
+
+
+def cross_entropy(logits, y):
+    """-log softmax(z)_y, written as softplus(log sum over j != y of exp z_j - z_y).
+
+    The number is the usual one. Its gradient is better: the usual form subtracts 1 from a probability, which in
+    float32 leaves nothing where the model is sure by more than 17 logits, and the direction of the attack is lost
+    there; here nothing cancels.
+    """
+    others = F.logsumexp(_without(logits, y), 1)
+    return F.softplus(others - _of(logits, y), threshold=np.inf)
+
+
+def margin_loss(logits, y):
+    """The largest other logit less that of y: above 0 where y has lost. Carlini and Wagner 2017."""
+    return _without(logits, y).max(1) - _of(logits, y)
+
+
+def dlr(logits, y):
+    """The margin loss in units of the distance from the first to the third logit. Croce and Hein 2020, eq. 6.
+
+    It changes neither when logits are shifted nor when they are scaled. Needs three classes.
+    """
+    return margin_loss(logits, y) / _apart(logits, [0], [2])
+
+
+def dlr_targeted(logits, y, target):
+    """The logit of `target` less that of y, over z_(1) - (z_(3) + z_(4)) / 2. Croce and Hein 2020; four classes."""
+    return (_of(logits, target) - _of(logits, y)) / _apart(logits, [0], [2, 3])
+
+
+def objective(attack, name, y, targeted, clean):
+    """The function of (logits, index) to be climbed, for classes y; `clean` are the logits of the untouched images."""
+    if name not in LOSSES:
+        raise ValueError(f"{attack}: loss is {name!r}, expected one of {', '.join(map(repr, LOSSES))}")
+    needed = {"dlr": 4 if targeted else 3}.get(name, 2)
+    if clean.shape[1] < needed:
+        raise ValueError(f"{attack}: {'targeted ' * targeted}loss 'dlr' compares {needed} logits, the model has "
+                         f"{clean.shape[1]} classes; use 'ce' or 'margin'")
+    if name == "dlr" and targeted:
+        first = clean.argmax(1)
+        return lambda logits, index: dlr_targeted(logits, first[index], y[index])
+    function = {"ce": cross_entropy, "margin": margin_loss, "dlr": dlr}[name]
+    if targeted:
+        return lambda logits, index: -function(logits, y[index])
+    return lambda logits, index: function(logits, y[index])
+
+
+def _of(logits, y):
+    return logits.gather(1, np.asarray(y)[:, None]).squeeze(1)
+
+
+def _without(logits, y):
+    """The logits with that of y at -inf."""
+    return minigrad.where(np.arange(logits.shape[1]) == np.asarray(y)[:, None], -np.inf, logits)
+
+
+def _apart(logits, first, last):
+    """Mean logit of the ranks `first` less that of the ranks `last`; 1e-12 keeps equal logits from dividing by 0."""
+    rank = np.argsort(-logits.data, axis=1, kind="stable")
+    high, low = (logits.gather(1, rank[:, ranks]).mean(1) for ranks in (first, last))
+    return high - low + 1e-12

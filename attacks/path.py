@@ -1,0 +1,69 @@
+"""The path of an attack: what happened at every step, a progress bar, a callback, and a clean end on Ctrl-C.
+
+    with Path(victim, steps, callback, progress) as path:
+        for _ in range(steps):
+            ...
+            path.record(index, x, loss=losses, margin=margins)
+    return victim.result(best, trace=path.trace, interrupted=path.interrupted)
+"""
+import numpy as np
+
+from .norms import L2, Linf
+
+
+class Path:
+    """Collects one light entry a step.
+
+    Parameters
+    ----------
+    victim : Victim
+    total : int
+        Steps to expect, for the bar.
+    callback : callable, optional
+        ``callback(step, x, entry)`` after every step: the step's number, all images as they are now (N, ...), and the
+        step's entry of the trace. x is overwritten by the next step: copy what is to be kept.
+    progress : bool
+        Show a bar.
+
+    Attributes
+    ----------
+    trace : list of dict of str to ndarray of shape (N,)
+        NaN for samples that no longer took part.
+    interrupted : bool
+        Whether Ctrl-C ended the attack; what was found until then stands.
+    """
+
+    def __init__(self, victim, total, callback=None, progress=False):
+        self.victim, self.callback = victim, callback
+        self.trace, self.interrupted = [], False
+        self.now = victim.x.copy() if callback else None
+        self.bar = _bar(victim.attack, total) if progress else None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if self.bar is not None:
+            self.bar.close()
+        self.interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        return self.interrupted
+
+    def record(self, index, x, **values):
+        """One step of the samples at `index`, whose images are x now; `values` are (n,) numbers of theirs."""
+        d = x - self.victim.x[index]
+        values.update(l2=L2().distance(d), linf=Linf().distance(d))
+        entry = {name: np.full(len(self.victim.x), np.nan) for name in values}
+        for name, value in values.items():
+            entry[name][index] = value
+        self.trace.append(entry)
+        if self.bar is not None:
+            self.bar.update()
+        if self.callback is not None:
+            self.now[index] = x
+            self.callback(len(self.trace) - 1, self.now, entry)
+
+
+def _bar(attack, total):
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc=attack, leave=False)
