@@ -70,7 +70,10 @@ class Attribution:
         index = slice(index, index + 1 or None) if isinstance(index, (int, np.integer)) else index
         per_sample = ("values", "target", "x", "delta", *["baseline"] * (not self.pool))
         parts = {name: getattr(self, name) for name in per_sample}
-        return replace(self, **{name: None if array is None else array[index] for name, array in parts.items()})
+        of_samples = {k: v for k, v in self.extra.items() if isinstance(v, np.ndarray) and v.shape[:1] == (len(self),)}
+        extra = self.extra | {name: array[index] for name, array in of_samples.items()}
+        parts = {name: None if array is None else array[index] for name, array in parts.items()}
+        return replace(self, extra=extra, **parts)
 
     def channels(self):
         """The values summed over channels: (N, H, W)."""

@@ -80,9 +80,8 @@ def differ(*maps):
 
 
 def incomplete(attribution, residual=None):
-    """The largest completeness residual of a sample, as a part of the largest value of its map, or of its sum."""
-    per_sample = np.abs(attribution.values).reshape(len(attribution), -1)
-    scale = np.maximum(per_sample.max(1), np.abs(attribution.values.reshape(len(attribution), -1).sum(1)))
+    """The largest completeness residual of a sample, as a part of the largest value of its map."""
+    scale = np.abs(attribution.values).reshape(len(attribution), -1).max(1)
     residual = attribution.delta if residual is None else residual
     return (np.abs(residual) / np.where(scale > 0, scale, 1)).max()
 

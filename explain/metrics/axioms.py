@@ -43,12 +43,12 @@ def completeness(
     baselines = subject.attribution.baseline if own else baselines
     pool = own and subject.attribution.pool
     with Scoring("completeness", model, subject.x, subject.target, **common) as run:
-        promised = run.clean.astype(np.float64)
+        promised, own_sums = run.clean.astype(np.float64), _sums(subject)
         if baselines is not None:
             promised = promised - _reference(run, baselines, pool)
 
         def residual(values, seed):
-            sums = values.reshape(len(values), -1).sum(1)
+            sums = values.reshape(len(values), -1).sum(1) if values is not subject.values else own_sums
             off = np.abs(sums - promised) / np.where(promised != 0, np.abs(promised), 1)
             return {"values": off, "extra": {"complete": off <= tolerance, "promised": promised}}
 
@@ -160,6 +160,12 @@ class _Shifted(minigrad.nn.Module):
 
     def forward(self, x):
         return self.model(x - self.shift)
+
+
+def _sums(subject):
+    """The sums of the map; where features were explained every value has its feature's whole share, which counts once."""
+    shares = None if subject.attribution is None else subject.attribution.extra.get("feature_values")
+    return subject.values.reshape(len(subject.x), -1).sum(1) if shares is None else np.nansum(shares, 1)
 
 
 def _reference(run, baselines, pool):

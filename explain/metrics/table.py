@@ -95,7 +95,7 @@ class Table:
     def _cell(self, method, metric):
         m = self.cells[method, metric]
         low, high = m.interval()
-        return "-" if np.isnan(m.mean) else f"{m.mean:.3g}" + ("" if np.isnan(low) else f" ±{(high - low) / 2:.1g}")
+        return "-" if np.isnan(m.mean) else f"{m.mean:.3g}" + ("" if np.isnan(low) else f" ±{(high - low) / 2:.2g}")
 
 
 def table(model, attributions, metrics=USUAL, *, controls=True, rng=None, **common):

@@ -7,6 +7,7 @@
     grid(attributions)          methods x images x classes
     curves(measurement)         a metric's curve beside its controls
     cascade(measurements)       maps, and their likeness, while a model is randomised
+    error_curves(errors, steps) how far each rule of quadrature is from the exact integral
     visualize_image_attr        what Captum's function of that name draws
 
 A map with both signs has symmetric colours, red for what speaks for the class and blue for what speaks against it, and
@@ -16,12 +17,13 @@ makes some, and returns them; nothing is shown or saved.
 """
 
 from .captum import visualize_image_attr
+from .errors import error_curves
 from .grids import grid
 from .lines import cascade, curves
 from .maps import blended, heat_map, masked, overlay, picture
 from .scale import full_colour
 
 __all__ = [
-    "blended", "cascade", "curves", "full_colour", "grid", "heat_map", "masked", "overlay", "picture",
+    "blended", "cascade", "curves", "error_curves", "full_colour", "grid", "heat_map", "masked", "overlay", "picture",
     "visualize_image_attr",
 ]  # fmt: skip

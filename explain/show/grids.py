@@ -82,6 +82,7 @@ class Page:
         self.width = max(self.lefts[-1] + cell + self.SIDE, self.margin + 7.2)
         self.height = self.first + len(names) * (cell + self.GAP) + self.FOOT
         self.figure = new_figure(figure, self.width, self.height)
+        self.figure.set_layout_engine("none")  # everything has its place
         self.axes = {}
         if title:
             self.text(self.SIDE, self.SIDE + 0.1, title, fontsize=12)
