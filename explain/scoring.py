@@ -21,7 +21,7 @@ SCORES = {
     "log_probability": lambda z: F.log_softmax(z, 1),
 }
 FEATURES_AT_ONCE = 2**20  # input values that are recorded on one tape, unless batch_size says otherwise: bounds memory
-SAMPLES_AT_ONCE = 32  # and no more than this many samples: the activations of more fall out of the cache
+SAMPLES_AT_ONCE = 64  # and no more than this many samples: the activations of more fall out of the cache
 
 
 class Scoring:

@@ -160,6 +160,20 @@ def test_errors_of_the_rules_shrink():
     assert (short["riemann_trapezoid"] > errors["riemann_trapezoid"][1]).all()
 
 
+def test_the_errors_can_be_drawn():
+    from matplotlib.figure import Figure
+
+    from explain.show import error_curves
+
+    errors = explain.quadrature_errors(nets.build("cnn"), nets.images(), 1, n_steps=(5, 20))
+    ax = error_curves(errors, (5, 20), Figure().subplots())
+    assert [line.get_label() for line in ax.get_lines()] == list(METHODS)
+    np.testing.assert_array_equal(ax.get_lines()[2].get_ydata(), np.median(errors[METHODS[2]], 1))
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+    with pytest.raises(ValueError, match=r"error_curves: errors hold .* numbers of steps, n_steps has 3"):
+        error_curves(errors, (5, 20, 50), ax)
+
+
 def test_baselines_may_be_a_number_one_row_or_all():
     model, x = nets.build("smooth"), nets.images()
     row = np.full((1, *nets.SHAPE), 0.3)
