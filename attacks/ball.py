@@ -44,6 +44,7 @@ class Ball:
         over = self._size(y, x) > eps
         if over.any():
             y[over] = self._shortened(y[over], x[over], eps[over])
+        y[eps == 0] = x[eps == 0]  # a length that underflows to 0 is not 0
         return y
 
     def step(self, g, y, size, index):
