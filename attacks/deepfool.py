@@ -1,8 +1,8 @@
 """DeepFool: walk to the nearest face of the polyhedron that the classifier's linearisation says we are in.
 
-Where a classifier is linear, the nearest point of class k lies at |f_k - f_0| / |w_k|_q along w_k, with w_k the gradient
-of f_k - f_0 and q the dual of the norm: a closed form. A network is not linear, so the step is taken again from where
-it led, until the label changes.
+Where a classifier is linear, the nearest point of class k lies at |f_k - f_0| / |w_k|_q along w_k, with w_k the
+gradient of f_k - f_0 and q the dual of the norm: a closed form. A network is not linear, so the step is taken again
+from where it led, until the label changes.
 """
 import numpy as np
 
@@ -20,7 +20,8 @@ def deepfool(model, x, y, *, norm="l2", steps=50, candidates=10, overshoot=0.02,
 
     From the clean image's class 0 and the `candidates` - 1 classes with the next largest logits,
 
-        d_k = |f_k - f_0| / |w_k|_q,   k = argmin d_k,   r <- r + (d_k + offset) s(w_k),   x' = clip(x + (1 + overshoot) r)
+        d_k = |f_k - f_0| / |w_k|_q,   k = argmin d_k
+        r <- r + (d_k + offset) s(w_k),   x' = clip(x + (1 + overshoot) r)
 
     with s(w) the steepest step of the norm: w / |w|_2 for L2, sign(w) for Linf. It stops at the first other label, so
     the distance is an upper bound of the robustness of x; on a linear model it is (1 + overshoot) (d + offset) exactly,

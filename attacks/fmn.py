@@ -25,9 +25,9 @@ def fmn(model, x, y, *, norm="l2", targeted=False, steps=100, max_stepsize=1.0, 
         eps <- eps (1 + gamma_t)                     where it is not,
         d   <- clip(x + project(d + a_t g / |g|_2, eps)) - x
 
-    with g the gradient of minus the gap, the lead of the class to leave over the one to reach; a_t falls from `max_stepsize`
-    to `min_stepsize` and gamma_t from `gamma` to 0.001 along a cosine. In L0 eps counts pixels, and changes by at least
-    one.
+    with g the gradient of minus the gap, the lead of the class to leave over the one to reach; a_t falls from
+    `max_stepsize` to `min_stepsize` and gamma_t from `gamma` to 0.001 along a cosine. In L0 eps counts pixels, and
+    changes by at least one.
 
     Parameters
     ----------
