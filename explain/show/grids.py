@@ -53,13 +53,14 @@ def grid(attributions, *, labels=None, captions=None, classes=None, style=None, 
             f"{len(starts)} images, expected one each"
         )
     page = Page(figure, attributions, len(x), starts, cell, 1 + max(label.count("\n") for label in labels), title)
-    for caption, i in zip(captions, starts, strict=True):
-        picture(x[i], page.head(i), small=small)
-        page.head(i).set_title(caption, fontsize=9, loc="left")
     for row, (name, attribution) in enumerate(attributions.items()):
+        if page.begins(row):
+            for caption, i in zip(captions, starts, strict=True):
+                picture(x[i], page.head(row, i), small=small)
+                page.head(row, i).set_title(caption, fontsize=9, loc="left")
         for i, image in enumerate(x):
             _cell(attribution[i], image, page.map(row, i), style, small)
-            if row == 0:
+            if page.begins(row):
                 page.map(row, i).set_title(labels[i], fontsize=8)
         page.name_row(row, name.replace("_", " "))
     _legend(page, attributions)
@@ -67,39 +68,51 @@ def grid(attributions, *, labels=None, captions=None, classes=None, style=None, 
 
 
 class Page:
-    """Where everything is, in inches: pictures on top, rows of maps, names at the left, the scales at the foot."""
+    """Where everything is, in inches: images on top, rows of maps, names at the left, the scales at the foot.
+
+    What would be a long strip is set in blocks beside each other, each with the images on top.
+    """
 
     GAP, APART, FOOT, SIDE = 0.22, 0.22, 0.5, 0.12
 
     def __init__(self, figure, names, columns, starts, cell, lines, title):
-        self.cell = cell
+        self.cell, self.starts = cell, starts
         self.margin = 0.078 * max(map(len, names)) + 0.25
-        self.lefts = [
-            self.margin + i * (cell + 0.06) + self.APART * (sum(s <= i for s in starts) - 1) for i in range(columns)
-        ]
         self.top = self.SIDE + 0.4 * bool(title) + 0.25
         self.first = self.top + cell + 0.15 * lines + 0.12
-        self.width = max(self.lefts[-1] + cell + self.SIDE, self.margin + 7.2)
-        self.height = self.first + len(names) * (cell + self.GAP) + self.FOOT
+        self.block = self._left(columns - 1) + cell + self.SIDE
+        blocks = max(1, round(np.sqrt(len(names) * (cell + self.GAP) / (0.9 * self.block))))
+        self.rows = -(-len(names) // blocks)
+        self.width = max(self.block * -(-len(names) // self.rows), self.margin + 7.2)
+        self.height = self.first + self.rows * (cell + self.GAP) + self.FOOT
         self.figure = new_figure(figure, self.width, self.height)
         self.figure.set_layout_engine("none")  # everything has its place
         self.axes = {}
         if title:
             self.text(self.SIDE, self.SIDE + 0.1, title, fontsize=12)
 
-    def head(self, column):
-        """The axes of an image."""
-        return self._axes(self.lefts[column], self.top)
+    def begins(self, row):
+        """Whether a block begins with this row."""
+        return row % self.rows == 0
+
+    def head(self, row, column):
+        """The axes of an image over the block of a row."""
+        return self._axes(self._left(column, row), self.top)
 
     def map(self, row, column):
         """The axes of a map."""
-        return self._axes(self.lefts[column], self.first + row * (self.cell + self.GAP))
+        return self._axes(self._left(column, row), self._top(row))
 
     def name_row(self, row, name):
         """Write a method's name at its row."""
-        self.text(
-            self.margin - 0.1, self.first + row * (self.cell + self.GAP) + self.cell / 2, name, ha="right", fontsize=9.5
-        )
+        self.text(self._left(0, row) - 0.1, self._top(row) + self.cell / 2, name, ha="right", fontsize=9.5)
+
+    def _left(self, column, row=None):
+        apart = self.APART * (sum(start <= column for start in self.starts) - 1)
+        return self.margin + column * (self.cell + 0.06) + apart + (self.block * (row // self.rows) if row else 0)
+
+    def _top(self, row):
+        return self.first + row % self.rows * (self.cell + self.GAP)
 
     def text(self, left, top, text, **options):
         """Write at a place, in inches from the upper left corner."""

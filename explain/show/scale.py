@@ -64,6 +64,55 @@ def shades(values, scale):
     return np.clip(values / scale, -1, 1) if scale > 0 else np.zeros(values.shape)
 
 
+class Shown:
+    """A map as it is drawn.
+
+    Attributes
+    ----------
+    sign : str
+    strength : ndarray (H, W)
+        In [-1, 1] or [0, 1]; 1 is the full colour.
+    low, high : float
+        The magnitudes of no colour and of the full colour.
+    """
+
+    def __init__(self, function, values, sign=None, scale=None, outlier_perc=OUTLIERS):
+        self.function, values = function, flat(values, function)
+        self.sign = sign or natural_sign(values)
+        shown = signed(values, self.sign, function)
+        if scale is not None and not scale > 0:
+            raise ValueError(
+                f"{function}: scale is {scale!r}, expected a positive number, the magnitude of the full colour"
+            )
+        self.high = full_colour(shown, outlier_perc) if scale is None else float(scale)
+        lifted = scale is None and self.sign == "absolute" and self.high > shown.min() > self.high / 2
+        self.low = float(shown.min()) if lifted else 0.0
+        self.strength = shades(shown - self.low, self.high - self.low)
+
+    def value(self, place):
+        """What a strength stands for."""
+        magnitude = self.low + place * (self.high - self.low)
+        return -magnitude if self.sign == "negative" else magnitude
+
+    def __str__(self):
+        if not self.high:
+            return "all zero"
+        if self.sign == "all":
+            return f"±{self.high:.2g}"
+        low, high = (f"{self.value(place):.{2 + bool(self.low)}g}" for place in (0, 1))
+        return f"{low.removeprefix('-') if not self.low else low} to {high}"
+
+    def fitting(self, image):
+        """The image (H, W, 3), which must have the map's size."""
+        image = displayable(image, self.function)
+        if image.shape[:2] != self.strength.shape:
+            raise ValueError(
+                f"{self.function}: the map is {self.strength.shape} and the image {image.shape[:2]} pixels, expected "
+                "the same; upsample the map of a layer first"
+            )
+        return image
+
+
 def displayable(image, function="displayable"):
     """An image (C, H, W) or (H, W), grey or RGB, as (H, W, 3) in [0, 1]; what goes beyond is rescaled, not clipped."""
     image = np.asarray(image, np.float64)
