@@ -2,8 +2,10 @@
 from .attribution import Attribution
 from .cam import grad_cam, grad_cam_plus_plus, guided_grad_cam, layer_cam, score_cam
 from .composite import Composite, Line
+from .counterfactual import counterfactual
 from .deeplift import deep_lift, deep_lift_shap
 from .excitation import excitation_backprop
+from .filters import activation_grid, filters
 from .gradient import deconvolution, guided_backprop, input_x_gradient, saliency
 from .images import Images, tile
 from .integrated import integrated_gradients, quadrature_errors
@@ -24,14 +26,16 @@ from .occlusion import occlusion, occlusion_map
 from .perturb import feature_ablation, feature_permutation
 from .rise import rise
 from .shapley import shapley_sampling, shapley_values
+from .style import style_transfer
 from .visualize import activation_maximization, class_visualization
 
 __all__ = [
-    "Attribution", "Composite", "Images", "Line", "activation_maximization", "class_visualization", "deconvolution",
-    "deep_lift", "deep_lift_shap", "excitation_backprop", "feature_ablation", "feature_permutation", "grad_cam",
-    "grad_cam_plus_plus", "gradient_shap", "grid_mask", "guided_backprop", "guided_grad_cam", "input_x_gradient",
-    "integrated_gradients", "internal_influence", "kernel_shap", "layer_activation", "layer_cam", "layer_conductance",
-    "layer_gradient_x_activation", "layer_integrated_gradients", "lime", "lrp", "neuron_conductance", "neuron_gradient",
-    "neuron_guided_backprop", "neuron_integrated_gradients", "occlusion", "occlusion_map", "quadrature_errors", "rise",
-    "saliency", "score_cam", "shapley_sampling", "shapley_values", "smooth_grad", "superpixels", "tile",
+    "Attribution", "Composite", "Images", "Line", "activation_grid", "activation_maximization", "class_visualization",
+    "counterfactual", "deconvolution", "deep_lift", "deep_lift_shap", "excitation_backprop", "feature_ablation",
+    "feature_permutation", "filters", "grad_cam", "grad_cam_plus_plus", "gradient_shap", "grid_mask", "guided_backprop",
+    "guided_grad_cam", "input_x_gradient", "integrated_gradients", "internal_influence", "kernel_shap",
+    "layer_activation", "layer_cam", "layer_conductance", "layer_gradient_x_activation", "layer_integrated_gradients",
+    "lime", "lrp", "neuron_conductance", "neuron_gradient", "neuron_guided_backprop", "neuron_integrated_gradients",
+    "occlusion", "occlusion_map", "quadrature_errors", "rise", "saliency", "score_cam", "shapley_sampling",
+    "shapley_values", "smooth_grad", "style_transfer", "superpixels", "tile",
 ]

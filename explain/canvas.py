@@ -108,8 +108,8 @@ class Fourier:
     def _fixed(self, shape, dtype):
         channels = shape[1]
         if self.matrix is not None and len(self.matrix) != channels:
-            raise ValueError(f"Fourier: it was fitted to images of {len(self.matrix)} channels, this one has {channels}; "
-                             f"fit it to images like those the model takes")  # fmt: skip
+            raise ValueError(f"Fourier: it was fitted to {len(self.matrix)} channels, these images have {channels}; "
+                             "fit it to images like those the model takes")  # fmt: skip
         matrix = np.eye(channels) if self.matrix is None else self.matrix
         mean = np.broadcast_to(self.mean, (channels,)).reshape(1, channels, 1, 1)
         return mean.astype(dtype), matrix.astype(dtype), power(*shape[2:], self.decay).astype(dtype)

@@ -12,7 +12,8 @@ import numpy as np
 
 import minigrad
 
-from .game import checked_count, steps as shown_steps
+from .game import checked_count
+from .game import steps as shown_steps
 
 OPTIMIZERS = ("normalised", "adam")
 
@@ -56,7 +57,8 @@ class Images:
         return self.images[index]
 
     def __repr__(self):
-        ends = "" if not self.steps else f", loss {self.trace['loss'][0].mean():.4g} to {self.trace['loss'][-1].mean():.4g}"
+        loss = self.trace["loss"]
+        ends = f", loss {loss[0].mean():.4g} to {loss[-1].mean():.4g}" if len(loss) else ""
         early = " (interrupted)" if self.interrupted else ""
         return f"Images({self.method}, {self.shape}, {self.steps} steps{early}{ends}, {self.seconds:.1f} s)"
 
@@ -96,8 +98,8 @@ def tile(pictures, columns=None, *, colour=None, gap=1, fill=1.0):
         columns = columns or (c if n > 1 else None)
         pictures = pictures.reshape(n * c, 1, height, width)
     count, channels = pictures.shape[:2]
-    columns = checked_count("tile", "columns", columns or int(np.ceil(np.sqrt(count * height / width))), 1, "pictures in a row")
-    columns = min(columns, count)
+    square = int(np.ceil(np.sqrt(count * height / width)))
+    columns = min(count, checked_count("tile", "columns", columns or square, 1, "pictures in a row"))
     rows = -(-count // columns)
     whole = np.full((channels, rows * (height + gap) - gap, columns * (width + gap) - gap), fill, pictures.dtype)
     for i, picture in enumerate(pictures):

@@ -73,7 +73,7 @@ class TotalVariation(Regulariser):
 
 @dataclass(frozen=True)
 class Jitter(Regulariser):
-    """Roll the image by up to `pixels` in each direction before the model sees it, and back. Mordvintsev et al. 2015."""
+    """Roll the image by up to `pixels` each way before the model sees it, and back. Mordvintsev et al. 2015."""
 
     pixels: int
 

@@ -13,7 +13,7 @@ import minigrad
 from .canvas import Fourier, Pixels
 from .images import make
 from .neurons import chosen_unit
-from .regularisers import Blur, Jitter, L2, Regulariser, TotalVariation
+from .regularisers import L2, Blur, Jitter, Regulariser, TotalVariation
 from .scoring import SCORES, Scoring, activation_at, layer_path
 
 PRESETS = {
