@@ -68,13 +68,16 @@ def test_a_class_that_must_beat_all_others():
         found = explain.counterfactual(model, x, target, bounds=bounds, overshoot=1e-6)
         assert found.extra["found"].all() or bounds
         for i in np.flatnonzero(found.extra["found"]):
-            others = [k for k in range(4) if k != target[i]]
-            fits = {"type": "ineq", "fun": lambda y: (w[target[i]] - w[others]) @ y + b[target[i]] - b[others]}
-            flat = x[i].ravel()
-            solved = minimize(lambda y: ((y - flat) ** 2).sum(), flat, constraints=fits, method="SLSQP",
-                              bounds=[(0, 1)] * 6 if bounds else None, options={"ftol": 1e-14})  # fmt: skip
             assert found.target[i] == target[i]
-            np.testing.assert_allclose(found.extra["distance"][i] ** 2, solved.fun, rtol=1e-4)
+            right = solved(x[i].ravel(), w[target[i]] - w, b[target[i]] - b, bounds)
+            np.testing.assert_allclose(found.extra["distance"][i] ** 2, right, rtol=1e-4)
+
+
+def solved(x, weights, biases, bounds):
+    """The squared distance to the nearest point where no row of weights . y + biases is negative."""
+    fits = {"type": "ineq", "fun": lambda y: weights @ y + biases}
+    return minimize(lambda y: ((y - x) ** 2).sum(), x, constraints=fits, method="SLSQP",
+                    bounds=[bounds] * len(x) if bounds else None, options={"ftol": 1e-14}).fun  # fmt: skip
 
 
 def test_on_a_trained_network_the_change_is_normal_to_the_boundary_and_nearer_than_deepfools():
