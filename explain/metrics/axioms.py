@@ -163,7 +163,7 @@ class _Shifted(minigrad.nn.Module):
 
 
 def _sums(subject):
-    """The sums of the map; where features were explained every value has its feature's whole share, which counts once."""
+    """The sums of the map; where features were explained each value has its feature's share, which counts once."""
     shares = None if subject.attribution is None else subject.attribution.extra.get("feature_values")
     return subject.values.reshape(len(subject.x), -1).sum(1) if shares is None else np.nansum(shares, 1)
 

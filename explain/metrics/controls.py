@@ -26,8 +26,8 @@ def edge_map(x):
         return np.abs(x).astype(np.float64)
     from scipy.ndimage import sobel
 
-    grey = x.mean(1, dtype=np.float64)
-    return np.hypot(sobel(grey, axis=1), sobel(grey, axis=2))[:, None]
+    grey = x.mean(1, dtype=np.float64)  # one by one, for sobel blurs along all other axes
+    return np.stack([np.hypot(sobel(one, axis=0), sobel(one, axis=1)) for one in grey])[:, None]
 
 
 def constant_map(x):
