@@ -48,7 +48,7 @@ def _torch(size, channels_last, fused):
     import torch
     from torch import nn
 
-    torch.set_num_threads(_threads())
+    torch.set_num_threads(threads())
     images, labels = (torch.from_numpy(a) for a in _batch(size))
     model = nn.Sequential(
         nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
@@ -66,7 +66,8 @@ def _torch(size, channels_last, fused):
     return step
 
 
-def _threads():
+def threads():
+    """How many threads minigrad uses, so that its peers use as many."""
     import numba
 
     return numba.get_num_threads()

@@ -17,13 +17,13 @@ SECONDS = 0.5
 def main(library, workload, *settings):
     """Answer each line of standard input with one measured round."""
     module = importlib.import_module(f"benchmarks.{workload}")
-    step = getattr(module, library)(*map(int, settings))
-    for _ in range(5):
+    step = getattr(module, library)(*(int(s) if s.isdigit() else s for s in settings))
+    for _ in range(3):
         step()
     print("ready", flush=True)
     for _ in sys.stdin:
         times, end = [], time.perf_counter() + SECONDS
-        while time.perf_counter() < end or len(times) < 5:
+        while time.perf_counter() < end or len(times) < 3:
             start = time.perf_counter()
             step()
             times.append(1e3 * (time.perf_counter() - start))
