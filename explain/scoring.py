@@ -6,12 +6,13 @@ score depends on that sample alone, so the gradient of the sum of all scores hol
 
 import difflib
 import time
-from contextlib import contextmanager
+from contextlib import nullcontext
 
 import numpy as np
 
 import minigrad
 from minigrad import functional as F
+from minigrad.train import evaluation_mode
 
 from .attribution import Attribution
 
@@ -198,17 +199,9 @@ class Scoring:
         return np.broadcast_to(target, (count,)).astype(np.int64)
 
 
-@contextmanager
 def evaluating(model):
-    """Run a block with the model in evaluation mode, and put every module's own mode back afterwards."""
-    modes = [(module, module.training) for module in model.modules()] if isinstance(model, minigrad.nn.Module) else []
-    try:
-        for module, _ in modes:
-            module.training = False
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    """Run a block with the model in evaluation mode; a plain function has no modes."""
+    return evaluation_mode(model) if isinstance(model, minigrad.nn.Module) else nullcontext()
 
 
 def layer_path(method, model, layer):
