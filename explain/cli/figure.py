@@ -61,7 +61,7 @@ def run(arguments):
     _known("method", [] if every else arguments.methods, METHODS)
     if arguments.out.suffix.lower() != ".png":
         raise ValueError(
-            f"explain: --out is {arguments.out}, expected the name of a PNG file, such as {arguments.out}.png"
+            f"--out is {arguments.out}, expected the name of a PNG file, such as {arguments.out}.png"
         )
     model, dataset = subject.load(arguments.run)
     images, labels = subject.pictures(dataset, arguments.index)
@@ -100,7 +100,7 @@ def explained(model, x, target, setting, names, *, skip):
             continue
         print(f"{name:<22} {time.perf_counter() - start:6.1f} s", file=sys.stderr)
     if not maps:
-        raise ValueError("explain: no method suits this model")
+        raise ValueError("no method suits this model")
     return maps
 
 
@@ -110,9 +110,9 @@ def _known(what, names, known):
 
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, 3, 0.4)
+            near = get_close_matches(name, known, 3, 0.6)
             guess = f"did you mean {', '.join(near)}? " if near else ""
-            raise ValueError(f"explain: there is no {what} {name!r}; {guess}There are {', '.join(known)}")
+            raise ValueError(f"there is no {what} {name!r}; {guess}There are {', '.join(known)}")
 
 
 def _pool(dataset, images):

@@ -29,7 +29,7 @@ def load(run):
     model = load_run(run)
     name = model.metadata.get("dataset")
     if name not in data.names():
-        raise ValueError(f"explain: {run} does not say what it learned from; train it with python -m minigrad train")
+        raise ValueError(f"{run} does not say what it learned from; train it with python -m minigrad train")
     return model, data.load(name, "test")
 
 
@@ -37,7 +37,7 @@ def pictures(dataset, index):
     """The pictures and labels of the test set at these places."""
     for i in index:
         if not 0 <= i < len(dataset):
-            raise ValueError(f"explain: there is no test image {i}; {dataset.name} has 0 to {len(dataset) - 1}")
+            raise ValueError(f"there is no test image {i}; {dataset.name} has 0 to {len(dataset) - 1}")
     return dataset.images[index], dataset.labels[index]
 
 
@@ -109,7 +109,7 @@ def _class(role, label, ranked, classes):
         return list(classes).index(role)
     near = get_close_matches(role, ["true", "top1", "top2", "least", *classes], 3, 0.4)
     guess = f"did you mean {', '.join(near)}? " if near else ""
-    raise ValueError(f"explain: there is no target {role!r}; {guess}Expected {ROLES}")
+    raise ValueError(f"there is no target {role!r}; {guess}Expected {ROLES}")
 
 
 def _short(name, width=18):
