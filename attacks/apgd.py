@@ -54,8 +54,8 @@ def apgd(model, x, y, *, eps, norm="linf", steps=100, loss="ce", restarts=1, rho
     victim = Victim("apgd", model, x, y, targeted=targeted, bounds=bounds)
     eps = radius("apgd", eps, len(victim.x))
     ball = Ball(norm, victim.x, eps, victim.bounds, as_mask("apgd", mask, victim.x.shape))
-    run = _Run(victim, ball, objective("apgd", loss, victim.y, targeted, victim.clean), steps, rho, momentum,
-               early_stop)
+    climb = objective("apgd", loss, targeted)
+    run = _Run(victim, ball, lambda logits, at: climb(logits, victim.y[at]), steps, rho, momentum, early_stop)
     rngs = victim.generators(rng)
     with Path(victim, restarts * (steps + 1), callback, progress) as path:
         for _ in range(restarts):
@@ -93,10 +93,10 @@ class _Run:
             logits, loss, g = self.victim.value_and_gradient(self.climb, x, index)
             state = _State(x, g, loss, 2 * self.ball.eps[index]) if state is None else state.moved(x, g, loss)
             gap = self._keep(x, logits, index)
-            path.record(index, x, loss=loss, margin=gap, stepsize=state.length)
             if step in checks:
                 state.look_back(self.rho * (step - since))
                 since = step
+            path.record(index, x, loss=loss, margin=gap, stepsize=state.length)
             if self.early_stop:
                 index, state = index[gap >= 0], state.take(gap >= 0)
             if not len(index) or step == self.steps:

@@ -1,7 +1,7 @@
 """What an attack climbs: losses of logits, one number a sample, that grow as the criterion comes nearer.
 
-Each loss is `loss(logits, y)`: a Tensor (N, K) of logits and classes (N,) give a Tensor (N,). `objective` turns a name
-into the function of one attack: for true classes the loss is to grow, for targets the loss of the target is to shrink.
+Each loss is `loss(logits, y)`: a Tensor (N, K) of logits and classes (N,) give a Tensor (N,). `objective` gives them a
+sign: the loss of the true class is to grow, that of a target to shrink.
 """
 import numpy as np
 
@@ -35,26 +35,27 @@ def dlr(logits, y):
     return margin_loss(logits, y) / _apart(logits, [0], [2])
 
 
-def dlr_targeted(logits, y, target):
-    """The logit of `target` less that of y, over z_(1) - (z_(3) + z_(4)) / 2. Croce and Hein 2020; four classes."""
-    return (_of(logits, target) - _of(logits, y)) / _apart(logits, [0], [2, 3])
+def dlr_targeted(logits, y):
+    """By how much y is behind the largest other logit, over z_(1) - (z_(3) + z_(4)) / 2; four classes.
+
+    Croce and Hein 2020, eq. 7, where the other is the true class; it is, until y has overtaken it.
+    """
+    return margin_loss(logits, y) / _apart(logits, [0], [2, 3])
 
 
-def objective(attack, name, y, targeted, clean):
-    """The function of (logits, index) to be climbed, for classes y; `clean` are the logits of the untouched images."""
+def objective(attack, name, targeted):
+    """What is to be climbed, as a function of logits and classes: true classes, or, if `targeted`, wanted ones."""
     if name not in LOSSES:
         raise ValueError(f"{attack}: loss is {name!r}, expected one of {', '.join(map(repr, LOSSES))}")
+    function = {"ce": cross_entropy, "margin": margin_loss, "dlr": dlr_targeted if targeted else dlr}[name]
     needed = {"dlr": 4 if targeted else 3}.get(name, 2)
-    if clean.shape[1] < needed:
-        raise ValueError(f"{attack}: {'targeted ' * targeted}loss 'dlr' compares {needed} logits, the model has "
-                         f"{clean.shape[1]} classes; use 'ce' or 'margin'")
-    if name == "dlr" and targeted:
-        first = clean.argmax(1)
-        return lambda logits, index: dlr_targeted(logits, first[index], y[index])
-    function = {"ce": cross_entropy, "margin": margin_loss, "dlr": dlr}[name]
-    if targeted:
-        return lambda logits, index: -function(logits, y[index])
-    return lambda logits, index: function(logits, y[index])
+
+    def climb(logits, y):
+        if logits.shape[1] < needed:
+            raise ValueError(f"{attack}: {'targeted ' * targeted}loss 'dlr' compares {needed} logits, the model has "
+                             f"{logits.shape[1]} classes; use 'ce' or 'margin'")
+        return -function(logits, y) if targeted else function(logits, y)
+    return climb
 
 
 def _of(logits, y):

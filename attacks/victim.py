@@ -31,17 +31,24 @@ class Victim:
     bounds : (low, high)
     batch_size : int
         How many samples go through the model at once; the results do not depend on it.
+    climb : callable, optional
+        A loss of logits (N, K) and classes (N,), for attacks that start at x: its values and gradients there,
+        `first`, then come with the clean logits, in the same pass.
     """
 
-    def __init__(self, attack, model, x, y, *, targeted=False, bounds=(0, 1), batch_size=256):
+    def __init__(self, attack, model, x, y, *, targeted=False, bounds=(0, 1), batch_size=256, climb=None):
         self.start = time.perf_counter()
         self.attack, self.model, self.bounds = attack, model, _checked_bounds(attack, bounds)
         self.targeted, self.batch_size = targeted, count(attack, "batch_size", batch_size)
         self.x = _checked_images(attack, x, self.bounds)
         _check_mode(attack, model)
         self.queries, self.gradients = np.zeros(len(self.x), int), np.zeros(len(self.x), int)
-        self.clean = self._checked_logits(self.logits(self.x))
-        self.y = _checked_labels(attack, y, *self.clean.shape, targeted)
+        self.y = _checked_labels(attack, y, len(self.x), targeted)
+        if climb is None:
+            self.clean = self.logits(self.x)
+            self._check_logits(self.clean)
+        else:
+            self.clean, *self.first = self.value_and_gradient(self._checked(climb), self.x)
         self.criterion = Targeted(self.y) if targeted else Misclassified(self.y)
         self.already = self.criterion.met(self.clean)
 
@@ -118,16 +125,25 @@ class Victim:
         """How far the logits of the samples at `index` are from success: (n,), below zero where they have it."""
         return margin(logits, self.y[index]) * (-1 if self.targeted else 1)
 
-    def result(self, x_adv, *, trace=(), settings=None, **extra):
-        """The account: images that were wrong untouched stay untouched, and success is what the returned image does."""
+    def result(self, x_adv, *, trace=(), settings=None, met=None, **extra):
+        """The account: images that were wrong untouched stay untouched, and success is what the returned image does.
+
+        `met` says it where the attack has seen the logits of these very images; left out, they are asked for.
+        """
         x_adv = np.where(self.already.reshape(-1, *(1,) * (self.x.ndim - 1)), self.x, x_adv)
         spent = self.queries.copy()
-        met = self.criterion.met(self.logits(x_adv))
+        met = self.criterion.met(self.logits(x_adv)) if met is None else met
         status = np.where(self.already, "already_wrong", np.where(met, "success", "failed"))
         return AttackResult(x_adv, self.attack, status, distances(x_adv, self.x), spent, self.gradients, list(trace),
                             dict(settings or {}), time.perf_counter() - self.start, extra, self.x)
 
-    def _checked_logits(self, logits):
+    def _checked(self, climb):
+        def loss(logits, index):
+            self._check_logits(logits.data)
+            return climb(logits, self.y[index])
+        return loss
+
+    def _check_logits(self, logits):
         if logits.ndim != 2 or logits.shape[1] < 2:
             raise ValueError(f"{self.attack}: the model returned shape {logits.shape}, expected logits (N, classes)")
         if not np.isfinite(logits).all():
@@ -136,7 +152,9 @@ class Victim:
             raise ValueError(f"{self.attack}: the model returns probabilities (they add up to 1), expected logits: "
                              "a softmax's gradient vanishes where the model is sure, which looks like robustness; "
                              "leave out its last softmax")
-        return logits
+        if not 0 <= self.y.min() <= self.y.max() < logits.shape[1]:
+            raise ValueError(f"{self.attack}: y goes from {self.y.min()} to {self.y.max()}, the model has classes "
+                             f"0..{logits.shape[1] - 1}")
 
 
 def _fingerprint(image):
@@ -177,7 +195,7 @@ def _check_mode(attack, model):
                          "depend on chance and on the batch; call model.eval() first")
 
 
-def _checked_labels(attack, y, count, classes, targeted):
+def _checked_labels(attack, y, count, targeted):
     what = "targets" if targeted else "labels"
     if y is None:
         raise ValueError(f"{attack}: y is None, expected {count} {what}" + (": a targeted attack needs the classes "
@@ -186,6 +204,4 @@ def _checked_labels(attack, y, count, classes, targeted):
     if y.dtype.kind not in "iu" or y.shape != (count,):
         raise ValueError(f"{attack}: y is {y.dtype} of shape {y.shape}, expected {count} integer {what}, one for "
                          "each image of x")
-    if not 0 <= y.min() <= y.max() < classes:
-        raise ValueError(f"{attack}: y goes from {y.min()} to {y.max()}, the model has classes 0..{classes - 1}")
     return y.astype(np.int64)

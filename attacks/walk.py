@@ -20,21 +20,22 @@ def attack(name, model, x, y, *, eps, norm, targeted, mask, loss, bounds, callba
         raise ValueError(f"{name}: {restarts} restarts without a random start would all walk the same way; pass "
                          "random_start=True")
     norm = walkable(name, norm)
-    victim = Victim(name, model, x, y, targeted=targeted, bounds=bounds)
+    climb = objective(name, loss, targeted)
+    victim = Victim(name, model, x, y, targeted=targeted, bounds=bounds, climb=None if random_start else climb)
     eps = radius(name, eps, len(victim.x))
     length = eps * rel_stepsize if abs_stepsize is None else number(name, "abs_stepsize", abs_stepsize, above=True)
     ball = Ball(norm, victim.x, eps, victim.bounds, as_mask(name, mask, victim.x.shape))
-    climb = objective(name, loss, victim.y, targeted, victim.clean)
-    walk = Walk(victim, ball, climb, steps, np.broadcast_to(length, len(victim.x)), momentum, early_stop)
+    walk = Walk(victim, ball, climb, steps, np.broadcast_to(length, len(victim.x)), momentum, early_stop,
+                random_start)
     rngs = victim.generators(rng) if random_start else None
     with Path(victim, restarts * (steps + 1), callback, progress) as path:
         for restart in range(restarts):
-            index = victim.todo if not restart else victim.todo[walk.gap[victim.todo] >= 0]
+            index = victim.todo[~walk.met[victim.todo]]
             if len(index):
                 walk.run(ball.random(rngs, index) if random_start else victim.x[index], index, path, restart)
     settings = {"eps": eps, "norm": norm, "steps": steps, "stepsize": length, "random_start": random_start,
                 "restarts": restarts, "loss": loss, "targeted": targeted, "bounds": victim.bounds}
-    return victim.result(walk.best, trace=path.trace, settings=settings, interrupted=path.interrupted,
+    return victim.result(walk.best, trace=path.trace, settings=settings, met=walk.met, interrupted=path.interrupted,
                          restart=walk.restart)
 
 
@@ -55,29 +56,30 @@ class Walk:
     best : ndarray (N, ...)
         The end of a walk that ended in success; until one did, the image that came closest.
     gap : ndarray (N,)
-        What that image lacks to meet the criterion, in logits; below 0 it meets it.
+        What that image lacks to meet the criterion, in logits.
+    met : ndarray of bool (N,)
+        Whether it meets it.
     restart : ndarray of int (N,)
         The number of the walk it is from.
     """
 
-    def __init__(self, victim, ball, climb, steps, length, momentum, early_stop):
+    def __init__(self, victim, ball, climb, steps, length, momentum, early_stop, random_start):
         self.victim, self.ball, self.climb, self.steps = victim, ball, climb, steps
-        self.length, self.momentum, self.early_stop = length, momentum, early_stop
+        self.length, self.momentum, self.early_stop, self.random_start = length, momentum, early_stop, random_start
         self.best, self.gap = victim.x.copy(), np.full(len(victim.x), np.inf)
+        self.met = np.zeros(len(victim.x), bool)
         self.restart = np.zeros(len(victim.x), int)
 
     def run(self, x, index, path, restart):
         """Walk from the images x of the samples at `index`."""
         total = np.zeros_like(x)
         for step in range(self.steps):
-            logits, loss, g = self.victim.value_and_gradient(self.climb, x, index)
-            gap = self.victim.gap(logits, index)
-            path.record(index, x, loss=loss, margin=gap)
+            logits, loss, g = self._look(x, index, step)
+            path.record(index, x, loss=loss, margin=self.victim.gap(logits, index))
             if step:
-                self._keep(x, index, gap, restart)
+                self._keep(x, index, logits, restart)
             if self.early_stop:
-                on = gap >= 0
-                self._keep(x[~on], index[~on], gap[~on], restart, last=True)
+                on = ~self.met[index]
                 x, g, index, total = x[on], g[on], index[on], total[on]
                 if not len(index):
                     return
@@ -87,13 +89,20 @@ class Walk:
                 g = total = self.momentum * total + g * per_sample(scale, g)
             x = self.ball.confine(x + self.ball.step(g, x, self.length[index], index), index)
         logits = self.victim.logits(x, index)
-        gap = self.victim.gap(logits, index)
-        path.record(index, x, loss=self.climb(minigrad.Tensor(logits), index).data, margin=gap)
-        self._keep(x, index, gap, restart, last=True)
+        loss = self.climb(minigrad.Tensor(logits), self.victim.y[index]).data
+        path.record(index, x, loss=loss, margin=self.victim.gap(logits, index))
+        self._keep(x, index, logits, restart, last=True)
 
-    def _keep(self, x, index, gap, restart, last=False):
+    def _look(self, x, index, step):
+        """Logits, losses and gradients; those of the clean images are known."""
+        if step == 0 and not self.random_start:
+            loss, g = self.victim.first
+            return self.victim.clean[index], loss[index], g[index]
+        return self.victim.value_and_gradient(lambda logits, at: self.climb(logits, self.victim.y[at]), x, index)
+
+    def _keep(self, x, index, logits, restart, last=False):
         """Take the images that came closer than all before, and, of the last, also those that meet the criterion."""
-        better = (gap < self.gap[index]) | (last & (gap < 0))
+        gap, met = self.victim.gap(logits, index), self.victim.criterion.take(index).met(logits)
+        better = (gap < self.gap[index]) | (met & (last | ~self.met[index]))
         at = index[better]
-        self.best[at], self.gap[at], self.restart[at] = x[better], gap[better], restart
-
+        self.best[at], self.gap[at], self.met[at], self.restart[at] = x[better], gap[better], met[better], restart
