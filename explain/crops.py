@@ -87,7 +87,7 @@ def boxes(images, tops, lefts, size, fill=0.0):
 def _overlap(new, n, old, m):
     """Where spans new..new+n and old..old+m meet: (start, stop) counted in the new one, then in the old one."""
     start, stop = np.maximum(new, old), np.minimum(new + n, old + m)
-    return np.stack([start - new, stop - new, start - old, stop - old], 1).tolist()
+    return list(zip(*((end - span).tolist() for span in (new, old) for end in (start, stop)), strict=True))
 
 
 def _sticks_out(starts, n, length):
@@ -99,40 +99,43 @@ def _as_images(grouped):
     return grouped.reshape(-1, *grouped.shape[2:]).transpose(0, 3, 1, 2)
 
 
-def window(t, crop, kernel, dilation, fill, settings, pool=None):
+def window(t, crop, pool=None):
     """A convolution or pooling of a Crop; given the `pool` that follows, all of the pool's windows that it reaches."""
     op, firsts, starts, lengths = t.op, [], [], []
     for axis, (start, out) in enumerate(zip((crop.tops, crop.lefts), t.shape[2:], strict=True)):
-        reach = dilation[axis] * (kernel[axis] - 1) + 1
-        first, count = _reached(start, crop.size[axis], op.stride[axis], op.padding[axis], reach, out)
-        if pool is not None:
-            first, count = _completed(first, count, pool.stride[axis], pool.padding[axis], pool.kernel_size[axis], out)
-        firsts.append(first)
-        starts.append(first * op.stride[axis] - op.padding[axis])
-        lengths.append((count - 1) * op.stride[axis] + reach)
+        first, stop = reached(t, axis, start, start + crop.size[axis], pool)
+        count = int((stop - first).max())
+        firsts.append(np.minimum(first, out - count))
+        starts.append(firsts[-1] * op.stride[axis] - op.padding[axis])
+        lengths.append((count - 1) * op.stride[axis] + _extent(t)[axis])
     same = tuple(lengths) == crop.size and all(map(np.array_equal, starts, (crop.tops, crop.lefts)))
-    source = crop.values if same else crop.within(*starts, lengths, fill)
-    return Crop(replace(op, **settings).forward(source, *(x.data for x in t.inputs[1:])), *firsts, t.data)
+    source = crop.values if same else crop.within(*starts, lengths, -np.inf if isinstance(op, ops.MaxPool2d) else 0.0)
+    bare = {"padding": (0, 0)} if isinstance(op, ops.Conv2d) else {"padding": (0, 0), "ceil_mode": False}
+    return Crop(replace(op, **bare).forward(source, *(x.data for x in t.inputs[1:])), *firsts, t.data)
 
 
-def _reached(start, n, stride, padding, reach, out):
-    """Along one axis: the first of the outputs that inputs start..start+n can reach, and how many there are."""
-    first = np.clip(-((reach - 1 - start - padding) // stride), 0, out - 1)  # the ceiling of a quotient
-    last = np.clip((start + n - 1 + padding) // stride, 0, out - 1)
-    return _spanning(first, last + 1, out)
+def reached(t, axis, start, stop, pool=None):
+    """Along one axis: which outputs first..stop of a convolution or pooling see some of its inputs start..stop.
+
+    Given the `pool` that follows, they are extended to its whole windows.
+    """
+    stride, padding, extent, out = t.op.stride[axis], t.op.padding[axis], _extent(t)[axis], t.shape[2 + axis]
+    first = -((extent - 1 - start - padding) // stride)  # the ceiling of a quotient
+    first = np.minimum(np.maximum(first, 0), out - 1)
+    stop = np.minimum((stop - 1 + padding) // stride + 1, out)
+    if pool is not None:
+        stride, padding, extent = pool.stride[axis], pool.padding[axis], pool.kernel_size[axis]
+        begin = -((extent - 1 - first - padding) // stride) * stride - padding
+        end = (stop - 1 + padding) // stride * stride - padding + extent
+        first, stop = np.minimum(np.maximum(begin, 0), out - 1), np.minimum(end, out)
+    return first, np.maximum(stop, first + 1)
 
 
-def _completed(first, count, stride, padding, kernel, out):
-    """The span first..first+count extended to whole windows of a pooling."""
-    start = -((kernel - 1 - first - padding) // stride) * stride - padding
-    stop = (first + count - 1 + padding) // stride * stride - padding + kernel
-    return _spanning(np.maximum(start, 0), np.minimum(stop, out), out)
-
-
-def _spanning(first, stop, length):
-    """Spans first..stop made equally long, inside 0..length: their new starts, and how long they are."""
-    count = int(np.maximum(stop - first, 1).max())
-    return np.minimum(first, length - count), count
+def _extent(t):
+    """Rows and columns from the first to the last input that one output sees."""
+    if isinstance(t.op, ops.Conv2d):
+        return [d * (k - 1) + 1 for k, d in zip(t.inputs[1].shape[2:], t.op.dilation, strict=True)]
+    return t.op.kernel_size
 
 
 def joined(t, states):

@@ -4,7 +4,7 @@ import numpy as np
 
 from .game import AllBut, Game, playing, steps
 from .masks import as_feature_mask, value_mask
-from .occlusion import Patches, reached
+from .patches import Patches, outputs_without
 from .reach import Unreachable
 
 
@@ -128,7 +128,7 @@ def _lost(run, game, fast, progress):
     clean, reason = run.clean.astype(np.float64), "fast=False"
     if fast is not False:
         try:
-            outputs = reached(run, _as_patches(game), game.baseline, progress)
+            outputs = outputs_without(run, _as_patches(game), game.baseline, progress)
             hidden = outputs[:, np.arange(len(run.x)), run.target].astype(np.float64)
             return list((clean - hidden).T), "what a feature can reach"
         except Unreachable as error:

@@ -273,4 +273,4 @@ def test_crops_spare_most_of_the_work():
 
     x = np.random.default_rng(0).random((1, 1, 40, 40))
     explain.occlusion(model, x, 0, sliding_window_shapes=4, strides=4, batch_size=50)
-    assert seen[0] == 1600 and len(seen) == 3 and sum(seen[1:]) <= 100 * 8 * 8
+    assert seen[0] == 1600 and 3 <= len(seen) <= 5 and sum(seen[1:]) <= 100 * 8 * 8

@@ -88,18 +88,19 @@ def test_permutation_equals_captums(name):
 
 @pytest.mark.parametrize("name", ["strided", "normed"])
 def test_shapley_values_equal_captums(name):
-    """Captum walks all orders: 720 of 6 features with 6 forward passes each, where 64 coalitions suffice.
+    """Captum walks all orders: 120 of 5 features with 5 forward passes each, where 32 coalitions suffice.
 
     It adds them up in float32, whatever the model's dtype.
     """
     ours, theirs, x = pair(name)
-    mask, calls = explain.grid_mask(nets.SHAPE, (6, 4)), []
+    mask, calls = explain.grid_mask(nets.SHAPE, (12, 3)), []
+    mask[..., :6, :3] = 4
     found = attr.ShapleyValues(lambda t: calls.append(len(t)) or theirs(t)).attribute(
-        torch.tensor(x), target=torch.tensor(TARGET), feature_mask=torch.tensor(mask), perturbations_per_eval=6
+        torch.tensor(x), target=torch.tensor(TARGET), feature_mask=torch.tensor(mask), perturbations_per_eval=5
     )
     exact = explain.shapley_values(ours, x, TARGET, feature_mask=mask)
     close(exact, found, **F32)
-    assert exact.forwards == 3 * (64 + 1) and sum(calls) > 60 * exact.forwards
+    assert exact.forwards == 3 * (32 + 1) and sum(calls) > 15 * exact.forwards
 
 
 def test_sampling_equals_captums_for_the_same_orders():
