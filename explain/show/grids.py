@@ -4,13 +4,14 @@ import numpy as np
 
 from .axes import new_figure
 from .maps import COLOURS, GREY, blended, heat_map, overlay, picture
-from .scale import displayable
+from .scale import OUTLIERS, displayable
 
 STYLES = {
-    "heat_map": lambda values, image, ax: heat_map(values, ax, colorbar=None),
-    "overlay": lambda values, image, ax: overlay(values, image, ax, colorbar=None),
-    "blended": lambda values, image, ax: blended(values, image, ax, colorbar=None),
+    "heat_map": lambda values, image, ax, **options: heat_map(values, ax, **options),
+    "overlay": overlay,
+    "blended": blended,
 }
+ROUGH_OUTLIERS = 20.0  # a gradient of a photograph has a few very large values
 
 
 def grid(attributions, *, labels=None, captions=None, classes=None, style=None, cell=None, title=None, figure=None):
@@ -28,7 +29,8 @@ def grid(attributions, *, labels=None, captions=None, classes=None, style=None, 
     classes : sequence of str, optional
         Their names.
     style : 'heat_map', 'overlay' or 'blended', optional
-        'heat_map' for small images, on which the thing's outline is drawn, 'blended' for photographs.
+        If left out, 'heat_map' for small images, on which the thing's outline is drawn, and for maps that change from
+        pixel to pixel; 'blended' for the other maps of photographs.
     cell : float, optional
         Inches of a picture.
     title : str, optional
@@ -42,8 +44,8 @@ def grid(attributions, *, labels=None, captions=None, classes=None, style=None, 
     x = first.x
     starts = [i for i in range(len(x)) if i == 0 or not np.array_equal(x[i], x[i - 1])]
     small = max(x.shape[2:]) < 64
-    style, cell = style or ("heat_map" if small else "blended"), cell or (1.0 if small else 1.7)
-    if style not in STYLES:
+    cell = cell or (1.0 if small else 1.7)
+    if style is not None and style not in STYLES:
         raise ValueError(f"grid: style is {style!r}, expected one of {', '.join(STYLES)}")
     labels = [_named(classes, t) for t in first.target] if labels is None else list(labels)
     captions = [""] * len(starts) if captions is None else list(captions)
@@ -133,11 +135,19 @@ class Page:
 
 def _cell(values, image, ax, style, small):
     """One map, with the outline of what is in a small image."""
-    STYLES[style](values, image, ax)
+    rough = not small and _is_rough(values)
+    options = {"colorbar": False, "outlier_perc": ROUGH_OUTLIERS if rough else OUTLIERS}
+    STYLES[style or ("heat_map" if small or rough else "blended")](values, image, ax, **options)
     if small:
         grey = displayable(image).mean(2)
         if grey.max() > grey.min():
             ax.contour(grey, levels=[(grey.max() + grey.min()) / 2], colors="#555555", linewidths=0.5, alpha=0.8)
+
+
+def _is_rough(values):
+    """Whether neighbours differ by a good part of what they are: specks, which an image underneath would hide."""
+    a = values.sum(0)
+    return np.abs(np.diff(a, axis=1)).sum() > 0.24 * np.abs(a).sum()
 
 
 def _same_samples(attributions):

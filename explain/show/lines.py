@@ -63,7 +63,7 @@ def cascade(measurements, *, index=0, figure=None):
         x, maps = m.extra["x"][index], m.extra["maps"][:, index]
         picture(x, row[0], small=max(x.shape[1:]) < 64)
         for ax, values in zip(row[1:], maps, strict=True):
-            heat_map(values, ax, colorbar=None)
+            heat_map(values, ax, colorbar=False)
         row[0].text(-0.08, 0.5, name.replace("_", " "), transform=row[0].transAxes, ha="right", va="center", fontsize=9)
     for ax, head in zip(axes[0], heads, strict=True):
         ax.set_title(head, fontsize=8)
