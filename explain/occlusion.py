@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 
 from .game import playing, steps
-from .patches import Patches, outputs_without
+from .patches import Patches, of_target, outputs_without
 from .reach import Unreachable
 from .scoring import as_baseline
 
@@ -65,8 +65,7 @@ def occlusion(
     with playing("occlusion", model, x, target, perturbations_per_eval, common) as run:
         windows = Windows.over(run, sliding_window_shapes, strides)
         baseline = as_baseline(run.method, baselines, run.x)
-        outputs, recomputed = _occluded(run, windows, baseline, fast, progress)
-        hidden = outputs[:, np.arange(len(run.x)), run.target].astype(np.float64)  # (windows, N)
+        hidden, recomputed = _occluded(run, windows, baseline, of_target, fast, progress)  # (windows, N)
         losses = run.clean.astype(np.float64) - hidden
         values = windows.mean(losses, run.x)
         settings = {"sliding_window_shapes": windows.shape, "strides": windows.strides}
@@ -132,7 +131,11 @@ def occlusion_map(
     -------
     OcclusionMap
     """
-    with playing("occlusion_map", model, x, target, perturbations_per_eval, {**common, "score": "logit"}) as run:
+    if "score" in common:
+        raise TypeError(
+            f"occlusion_map: got score={common['score']!r}, but it always shows probabilities; leave score out"
+        )
+    with playing("occlusion_map", model, x, target, perturbations_per_eval, common) as run:
         if run.x.ndim != 4:
             raise ValueError(
                 f"occlusion_map: x has shape {run.x.shape}, expected images (N, C, H, W); for others use occlusion"
@@ -142,7 +145,8 @@ def occlusion_map(
             raise ValueError(
                 f"occlusion_map: the patch {windows.shape} covers a part of the {run.x.shape[1]} channels, expected all"
             )
-        logits, recomputed = _occluded(run, windows, as_baseline(run.method, baselines, run.x), fast, progress)
+        baseline = as_baseline(run.method, baselines, run.x)
+        logits, recomputed = _occluded(run, windows, baseline, lambda scores, _: scores, fast, progress)
         samples = np.arange(len(run.x))
         places = (len(run.x), *windows.counts[1:])
         tops, lefts = (np.arange(n) * s for n, s in zip(windows.counts[1:], windows.strides[1:], strict=True))
@@ -214,27 +218,28 @@ def _per_axis(method, name, value, lengths, all_channels):
     return tuple(int(n) for n in given)
 
 
-def _occluded(run, windows, baseline, fast, progress):
-    """All classes' scores (windows, N, K) with each window hidden, and a sentence on how they were computed."""
+def _occluded(run, windows, baseline, keep, fast, progress):
+    """What `keep` makes of the scores with each window hidden, (windows, N, ...), and how they were computed."""
     if fast is False:
-        return _naively(run, windows, baseline, progress), "everything: fast=False"
+        return _naively(run, windows, baseline, keep, progress), "everything: fast=False"
     try:
-        return outputs_without(run, Patches.of(windows), baseline, progress), "what a window can reach"
+        return outputs_without(run, Patches.of(windows), baseline, keep, progress), "what a window can reach"
     except Unreachable as reason:
         if fast:
             raise ValueError(f"{run.method}: fast=True, but {reason}; leave fast out to compute everything") from None
-        return _naively(run, windows, baseline, progress), f"everything: {reason}"
+        return _naively(run, windows, baseline, keep, progress), f"everything: {reason}"
 
 
-def _naively(run, windows, baseline, progress):
+def _naively(run, windows, baseline, keep, progress):
     found, count = [], len(run.x)
     for part in steps(run.batches(len(windows.places) * count), progress, run.method):
         which, samples = np.divmod(np.arange(part.start, part.stop), count)
         inputs = run.x[samples]
         for row, i, k in zip(inputs, samples, which, strict=True):
             row[windows.places[k]] = baseline[i][windows.places[k]]
-        found.append(run.outputs(inputs))
-    return np.concatenate(found).reshape(len(windows.places), count, -1)
+        found.append(keep(run.outputs(inputs), run.target[samples]))
+    found = np.concatenate(found)
+    return found.reshape(len(windows.places), count, *found.shape[1:])
 
 
 def _softmax(logits):

@@ -44,8 +44,16 @@ class Patches:
         return cls(tops, lefts, hidden)
 
 
-def outputs_without(run, patches, baseline, progress):
-    """All classes' scores (W, N, K) with each of the Patches hidden, from what it can reach. Raises Unreachable."""
+def of_target(scores, target):
+    """Of all classes' scores (..., K), those of the classes `target`, which broadcasts against (...)."""
+    return np.take_along_axis(scores, np.broadcast_to(target, scores.shape[:-1])[..., None], -1)[..., 0]
+
+
+def outputs_without(run, patches, baseline, keep, progress):
+    """What ``keep(scores, target)`` makes of the scores with each of the Patches hidden: (W, N, ...).
+
+    Only what they can reach is computed. Raises Unreachable.
+    """
     found = None
     for part in run.batches(len(run.x)):
         leaf, scores = run.record(run.x[part], part)
@@ -61,8 +69,9 @@ def outputs_without(run, patches, baseline, progress):
             hidden = patches.hidden[chunk][:, None].transpose(0, 1, 3, 4, 2)  # (W, 1, h, w, C)
             values = np.where(hidden, boxes(baseline[part], *places), boxes(leaf.data, *places))
             y = reach.run(values.reshape(-1, *values.shape[2:]).transpose(0, 3, 1, 2), *places[:2])
+            kept = keep(y, run.targets(part))
             if found is None:
-                found = np.empty((len(patches.tops), len(run.x), y.shape[2]), y.dtype)
-            found[chunk, part] = y
-            run.forwards += y.shape[0] * count
+                found = np.empty((len(patches.tops), len(run.x), *kept.shape[2:]), kept.dtype)
+            found[chunk, part] = kept
+            run.forwards += len(chunk) * count
     return found

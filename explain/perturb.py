@@ -4,7 +4,7 @@ import numpy as np
 
 from .game import AllBut, Game, playing, steps
 from .masks import as_feature_mask, value_mask
-from .patches import Patches, outputs_without
+from .patches import Patches, of_target, outputs_without
 from .reach import Unreachable
 
 
@@ -128,8 +128,7 @@ def _lost(run, game, fast, progress):
     clean, reason = run.clean.astype(np.float64), "fast=False"
     if fast is not False:
         try:
-            outputs = outputs_without(run, _as_patches(game), game.baseline, progress)
-            hidden = outputs[:, np.arange(len(run.x)), run.target].astype(np.float64)
+            hidden = outputs_without(run, _as_patches(game), game.baseline, of_target, progress)
             return list((clean - hidden).T), "what a feature can reach"
         except Unreachable as error:
             reason = str(error)

@@ -244,6 +244,8 @@ def test_bad_windows_are_told_apart():
             explain.occlusion(model, x, 0, **options)
     with pytest.raises(ValueError, match=r"occlusion_map: x has shape \(2, 6\), expected images"):
         explain.occlusion_map(lambda t: t, np.zeros((2, 6)))
+    with pytest.raises(TypeError, match="occlusion_map: got score='logit', but it always shows probabilities"):
+        explain.occlusion_map(model, x, score="logit")
     with pytest.raises(ValueError, match="occlusion_map: the patch .* covers a part of the 2 channels"):
         explain.occlusion_map(model, x, sliding_window_shapes=(1, 3, 3), strides=(1, 2, 2))
 
