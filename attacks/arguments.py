@@ -35,3 +35,14 @@ def choice(attack, name, value, options):
     if value not in options:
         raise ValueError(f"{attack}: {name} is {value!r}, expected one of {', '.join(map(repr, options))}")
     return value
+
+
+def limits(attack, bounds):
+    """The bounds of the pixels as two floats, the lower first."""
+    try:
+        low, high = map(float, bounds)
+    except (TypeError, ValueError):
+        low, high = 0.0, 0.0
+    if not -np.inf < low < high < np.inf:
+        raise ValueError(f"{attack}: bounds are {bounds!r}, expected two numbers (low, high), low below high")
+    return low, high

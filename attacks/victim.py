@@ -10,7 +10,7 @@ import numpy as np
 
 import minigrad
 
-from .arguments import count
+from .arguments import count, limits
 from .criteria import Misclassified, Targeted, margin
 from .result import AttackResult, distances
 
@@ -38,7 +38,7 @@ class Victim:
 
     def __init__(self, attack, model, x, y, *, targeted=False, bounds=(0, 1), batch_size=256, climb=None):
         self.start = time.perf_counter()
-        self.attack, self.model, self.bounds = attack, model, _checked_bounds(attack, bounds)
+        self.attack, self.model, self.bounds = attack, model, limits(attack, bounds)
         self.targeted, self.batch_size = targeted, count(attack, "batch_size", batch_size)
         self.x = _checked_images(attack, x, self.bounds)
         _check_mode(attack, model)
@@ -159,16 +159,6 @@ class Victim:
 
 def _fingerprint(image):
     return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest(), "big")
-
-
-def _checked_bounds(attack, bounds):
-    try:
-        low, high = map(float, bounds)
-    except (TypeError, ValueError):
-        low, high = 0.0, 0.0
-    if not -np.inf < low < high < np.inf:
-        raise ValueError(f"{attack}: bounds are {bounds!r}, expected two numbers (low, high), low below high")
-    return low, high
 
 
 def _checked_images(attack, x, bounds):
