@@ -14,6 +14,7 @@ import minigrad
 
 from .game import checked_count
 from .game import steps as shown_steps
+from .gradient import select_relu
 
 OPTIMIZERS = ("normalised", "adam")
 
@@ -159,19 +160,33 @@ def make(method, start, loss, *, canvas, steps, rate, optimizer, regularisers=()
             parts = {**loss(image), **{name: part for name, part in parts.items() if part is not None}}
             total = sum(parts.values())
             _check(method, total, number)
-            step(minigrad.grad(total.sum(), leaf))
-            before = done = _pixels(canvas, leaf)
+            step(_downhill(total, leaf))
+            before = new = _pixels(canvas, leaf)
             for r in regularisers:
-                done = r.project(done, number)
-            if done is not before:
-                leaf.data = canvas.encode(done).astype(leaf.dtype)
+                new = r.project(new, number)
+            if new is not before:
+                leaf.data = canvas.encode(new).astype(leaf.dtype)
             trace.append({"loss": total.data, **{name: part.data for name, part in parts.items()}})
+            done = new
     except KeyboardInterrupt:
         interrupted = True
     traced = {name: np.array([entry[name] for entry in trace]) for name in (trace[0] if trace else ("loss",))}
     return Images(done, method, traced, {**(settings or {}), "steps": steps, "rate": rate, "optimizer": optimizer,
                                          "canvas": canvas, "regularisers": tuple(regularisers)},
                   len(trace), time.perf_counter() - begun, interrupted)  # fmt: skip
+
+
+def _downhill(total, leaf):
+    """The gradient; of an image that has none, the one that passes ReLUs as if they were on.
+
+    A unit that is off everywhere cannot say what it wants. To ask it all the same is Lucid's "redirected ReLU".
+    """
+    gradient = minigrad.grad(total.sum(), leaf)
+    stuck = ~gradient.data.any(axis=tuple(range(1, leaf.ndim)))
+    if stuck.any():
+        redirected = minigrad.grad(total.sum(), leaf, rules=select_relu(lambda op, g, y, x: (lambda: g,)))
+        gradient = minigrad.Tensor(np.where(stuck.reshape(-1, *[1] * (leaf.ndim - 1)), redirected.data, gradient.data))
+    return gradient
 
 
 def _stepper(leaf, optimizer, rate, steps):

@@ -10,7 +10,7 @@ and the TCAV score is the part of the class's images with S > 0. Kim et al. 2018
 In so many dimensions any two sets of images can be told apart, so a vector proves nothing: there must be a test against
 *random concepts*, random images in the concept's place. The paper compares the TCAV scores of many runs, each with
 other random images, by a t-test. But all those runs share the concept's images, whose chance likeness to the class does
-not go away by repetition, so the t-test finds a third of random sets significant at 5 % (tests/explain/test_tcav.py).
+not go away by repetition, so the t-test finds about three in ten random sets significant at 5 %.
 Here each random concept is treated as the concept is, a fixed set met in several runs, and the question is how its mean
 S ranks among theirs: if the concept were one more random set, every rank would be as likely. Both p-values are given,
 and the second decides.

@@ -72,6 +72,7 @@ def class_visualization(model, x=None, target=None, *, shape=None, score="logit"
     start, numbers = _start(method, model, x, shape, count, canvas, rng)
     with Scoring(method, model, start, target, score=score) as run:
         wanted = run.target
+        numbers = canvas.encode(run.x) if numbers is None else numbers
 
         def loss(image):
             scores = SCORES[score](model(image))
@@ -108,6 +109,7 @@ def activation_maximization(model, x=None, *, layer, neuron, shape=None, **optio
         raise ValueError(f"{method}: got {len(neurons)} neurons for {len(start)} images, expected one for each")
     with Scoring(method, model, start) as run:
         path = layer_path(method, model, layer)
+        numbers = canvas.encode(run.x) if numbers is None else numbers
 
         def loss(image):
             activation = activation_at(method, model.named_activations(image)[1], path)
@@ -144,14 +146,14 @@ def _options(method, options):
 
 
 def _start(method, model, x, shape, count, canvas, rng):
-    """The images to begin with, and the numbers that stand for them."""
+    """The images to begin with, and the numbers of the canvas where these were drawn first."""
     if (x is None) == (shape is None):
         raise ValueError(f"{method}: got {'neither' if x is None else 'both'} x and shape, expected one of them: x to "
                          "start from photographs, shape=(C, H, W) to start from noise")
     if x is not None:
         x = np.asarray(x)
         images = np.repeat(x, count, 0) if len(x) == 1 and x.ndim == 4 else x
-        return images, canvas.encode(images)
+        return images, None
     if len(shape) != 3:
         raise ValueError(f"{method}: shape is {shape!r}, expected (C, H, W)")
     parameters = model.parameters() if isinstance(model, minigrad.nn.Module) else ()

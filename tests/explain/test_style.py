@@ -110,6 +110,7 @@ def test_bad_options_are_named(options, error, match):
         transfer(**options)
 
 
+@pytest.mark.compiled  # a photograph in plain Python takes minutes
 def test_squeezenet_paints():
     try:
         model = minigrad.models.pretrained_squeezenet()

@@ -149,6 +149,14 @@ def test_units_channels_and_functions_of_a_layer():
     np.testing.assert_allclose(at.trace["score"], [[activation[0, 2].mean()]])
 
 
+def test_a_unit_that_is_off_is_asked_what_would_turn_it_on():
+    model = nets.build("cnn")
+    model[0].bias.data = np.full(4, -0.6)
+    x = np.zeros((1, *nets.SHAPE))
+    made = explain.activation_maximization(model, x, layer="1", neuron=[1], steps=20, preset="small", regularisers=())
+    assert made.trace["score"][0] == 0 < made.trace["score"][-1]
+
+
 @pytest.mark.parametrize("after", [0, 3])
 def test_an_interruption_keeps_what_is_done_and_leaves_the_model(after):
     model = nets.build("normed").train()
@@ -162,7 +170,7 @@ def test_an_interruption_keeps_what_is_done_and_leaves_the_model(after):
 
     made = small(model, regularisers=[Interrupt(), Jitter(2)])
     assert made.interrupted and made.steps == after and len(made.trace["loss"]) == after
-    full = small(model, regularisers=[Regulariser(), Jitter(2)], steps=after + 1)
+    full = small(model, regularisers=[Regulariser(), Jitter(2)], steps=after)
     np.testing.assert_array_equal(made.images, full.images)
     assert "interrupted" in repr(made) and model.training
     for name, array in model.state_dict().items():
@@ -255,6 +263,7 @@ def test_results_can_be_drawn():
     assert small(steps=1).plot(columns=2, title="two").get_title() == "two"
 
 
+@pytest.mark.compiled  # a photograph in plain Python takes minutes
 def test_squeezenet_takes_noise_for_a_gorilla():
     try:
         model = minigrad.models.pretrained_squeezenet()
