@@ -125,7 +125,8 @@ def test_fmn_in_l2_with_the_projection_that_foolbox_leaves_out(monkeypatch):
     (deepfool, LP.L2DeepFoolAttack, {}),
     (ddn, LP.DDNAttack, {"steps": 50}),
     (fmn, LP.L2FMNAttack, {"steps": 50}),
-    (carlini_wagner, LP.L2CarliniWagnerAttack, {"steps": 40, "binary_search_steps": 4, "initial_const": 1.0}),
+    (carlini_wagner, LP.L2CarliniWagnerAttack, {"steps": 40, "binary_search_steps": 4, "initial_const": 1.0,
+                                                "abort_early": False}),
 ])  # fmt: skip
 def test_never_farther_than_foolbox_with_the_same_budget(attack, peer, options):
     model, x, y = scene(0.0, 1.0, 8)
