@@ -9,6 +9,8 @@ from explain.lime import fit_ridge
 
 from . import nets, trained
 
+pytestmark = pytest.mark.compiled  # hundreds of passes through a network take minutes in plain Python
+
 CELLS = explain.grid_mask(nets.SHAPE, 4)
 
 

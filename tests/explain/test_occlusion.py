@@ -12,6 +12,8 @@ from minigrad import nn
 
 from . import nets, trained
 
+pytestmark = pytest.mark.compiled  # hundreds of passes through a network take minutes in plain Python
+
 TARGET = np.array([0, 3, 1])
 WINDOWS = [(3, 1), (4, 3), ((2, 5), (2, 3)), ((1, 3, 4), (1, 2, 2)), (12, 1), (1, 1), (7, 5)]
 

@@ -10,6 +10,8 @@ from explain.masks import as_feature_mask, default_mask, value_mask
 
 from . import nets, trained
 
+pytestmark = pytest.mark.compiled  # hundreds of passes through a network take minutes in plain Python
+
 TARGET = np.array([0, 3, 1])
 
 

@@ -9,6 +9,8 @@ from minigrad import functional as F
 
 from . import nets
 
+pytestmark = pytest.mark.compiled  # hundreds of passes through a network take minutes in plain Python
+
 
 def test_rise_is_the_weighted_mean_of_its_masks():
     model, x, baseline = nets.build("cnn"), nets.images(), nets.images(seed=2)

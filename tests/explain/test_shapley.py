@@ -14,6 +14,8 @@ from explain.shapley import all_coalitions, exact
 
 from . import nets
 
+# Marked `compiled`: hundreds of passes through a network take minutes in plain Python.
+
 CELLS = explain.grid_mask(nets.SHAPE, 4)
 TARGET = np.array([0, 3, 1])
 worths = st.integers(1, 6).flatmap(
@@ -65,6 +67,7 @@ def test_coalitions_are_numbered_in_binary():
     np.testing.assert_array_equal(all_coalitions(2), [[0, 0], [1, 0], [0, 1], [1, 1]])
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", list(nets.ALL))
 def test_networks_give_their_scores_away_completely(name):
     model, x, baseline = nets.build(name), nets.images(), nets.images(seed=9)
@@ -119,6 +122,7 @@ def test_kernel_coalitions_keep_the_kernels_weights(m, n, seed):
         assert len(set(map(bytes, table[size == 1]))) == m
 
 
+@pytest.mark.compiled
 def test_estimates_come_near_and_say_how_near():
     model, x = nets.build("cnn"), nets.images(1)
     true = explain.shapley_values(model, x, 0, feature_mask=CELLS).extra["feature_values"]
@@ -154,6 +158,7 @@ def test_antithetic_pairs_are_an_order_and_its_reverse():
     assert np.abs(plain.values - true.values).max() > 1e-3
 
 
+@pytest.mark.compiled
 def test_given_orders_are_followed():
     model, x = nets.build("cnn"), nets.images(1)
     order = np.array([[4, 1, 0, 2, 3, 8, 5, 7, 6]])
@@ -166,6 +171,7 @@ def test_given_orders_are_followed():
     assert np.isnan(found.extra["standard_error"]).all(), "one order says nothing of its error"
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("method", [explain.kernel_shap, explain.shapley_sampling, explain.lime])
 def test_the_same_generator_gives_the_same_bytes(method):
     model, x = nets.build("cnn"), nets.images()
@@ -181,6 +187,7 @@ def test_the_same_generator_gives_the_same_bytes(method):
         np.testing.assert_allclose(alone.values, one.values[i : i + 1], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.compiled
 def test_one_feature_has_all():
     model, x = nets.build("cnn"), nets.images()
     mask = np.zeros((1, 1, 1, 1), int)
