@@ -49,7 +49,8 @@ def mprt(method, model, x, target=None, *, order="top_down", absolute=True, cont
     Measurement
         The mean likeness over the layers, in [-1, 1]; lower is better. `curve` has the layers' paths in the order of
         shuffling and the likeness after each (N, layers); ``extra["maps"]`` (layers + 1, N, ...) the maps, the original
-        first. `explain.show.cascade` draws both.
+        first. `explain.show.cascade` draws both. Maps that are multiplied with the input are zero where it is, before
+        and after, which alone makes their ranks alike on pictures with an empty background.
     """
     if order not in ORDERS:
         raise ValueError(f"mprt: order is {order!r}, expected one of {', '.join(ORDERS)}")

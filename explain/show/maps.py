@@ -57,7 +57,8 @@ def blended(values, image, ax=None, *, sign=None, scale=None, outlier_perc=OUTLI
     shown = Shown("blended", values, sign, scale, outlier_perc)
     ax = new_axes(ax)
     ax.imshow(0.45 + 0.5 * shown.fitting(image).mean(2), cmap="gray", vmin=0, vmax=1)
-    drawn = _coloured(ax, shown, cmap, alpha=np.sqrt(np.abs(shown.strength)))
+    drawn = _coloured(ax, shown, cmap, alpha=np.abs(shown.strength) ** 0.7)
+    drawn.set_data(np.sign(shown.strength) * (0.5 + 0.5 * np.abs(shown.strength)))  # pale colours would only veil it
     return _finished(ax, shown, drawn, title, colorbar)
 
 
