@@ -84,10 +84,15 @@ def square(model, x, y, *, eps, norm="linf", n_queries=5000, p_init=0.8, rescale
 
 def _loss(victim, logits, index):
     """The gap; for targets the cross-entropy, which all other classes take part in."""
-    if not victim.targeted:
-        return victim.gap(logits, index)
-    shifted = logits - logits.max(1, keepdims=True)
-    return np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(logits)), victim.y[index]]
+    return _cross_entropy(logits, victim.y[index]) if victim.targeted else victim.gap(logits, index)
+
+
+def _cross_entropy(logits, classes):
+    """Minus the log-probability of the classes, in a form that tells 1 - 1e-9 from 1: log(1 + sum exp(z_j - z_y))."""
+    rows = np.arange(len(logits))
+    others = logits - logits[rows, classes][:, None].astype(np.float64)
+    others[rows, classes] = -np.inf
+    return np.logaddexp(0, np.logaddexp.reduce(others, axis=1))
 
 
 def _place(shape, side, rng):
@@ -218,9 +223,7 @@ def _evolve(victim, best, i, pixels, steps, population, rng):
         met = victim.criterion.take(index).met(logits)
         order = np.argsort(np.where(met, -np.inf, victim.gap(logits, index)), kind="stable")[:1]
         best.offer(index[order], images[order], logits[order], L0().distance(images[order] - victim.x[i]))
-        shifted = logits - logits.max(1, keepdims=True)
-        value = shifted[:, victim.y[i]] - np.log(np.exp(shifted).sum(1))
-        return -value if victim.targeted else value
+        return _cross_entropy(logits, victim.y[index]) * (1 if victim.targeted else -1)
 
     differential_evolution(lost, limits, strategy="rand1bin", maxiter=steps, init=first, mutation=0.5, recombination=1,
                            tol=0, seed=rng, polish=False, updating="deferred", vectorized=True,

@@ -123,6 +123,16 @@ def test_evolution_finds_the_one_pixel_that_matters():
     assert result.success.all() and list(np.flatnonzero(result.x_adv)) == [27]
 
 
+def test_evolution_goes_on_where_the_model_is_sure():
+    """In float32 a probability of 1 - 1e-9 is 1, and a search that compares probabilities finds all candidates alike."""
+    weight = np.zeros((2, 64))
+    weight[1] = np.linspace(0, 1, 64)
+    model = subjects.linear(weight, [22.0, 0.0]).to(np.float32)
+    result = one_pixel(model, np.zeros((1, 1, 8, 8), np.float32), np.array([0]), steps=15, population=40, rng=rng())
+    assert result.status[0] == "failed" and result.queries[0] == 1 + 16 * 40
+    assert result.x_adv.reshape(-1)[48:].max() > 0.9
+
+
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_hop_skip_jump_comes_near_the_boundary_of_a_linear_model(norm):
     model, x, y, f, w = two_classes(3)
