@@ -124,7 +124,7 @@ def test_evolution_finds_the_one_pixel_that_matters():
 
 
 def test_evolution_goes_on_where_the_model_is_sure():
-    """In float32 a probability of 1 - 1e-9 is 1, and a search that compares probabilities finds all candidates alike."""
+    """In float32 a probability of 1 - 1e-9 is 1, and a search that compares those finds all candidates alike."""
     weight = np.zeros((2, 64))
     weight[1] = np.linspace(0, 1, 64)
     model = subjects.linear(weight, [22.0, 0.0]).to(np.float32)
