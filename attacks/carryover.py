@@ -24,7 +24,8 @@ class CarryOver:
     rate : float
         Of the images that were right from the start (if targeted: not yet taken for the target), the part turned.
     control : float
-        The same for random noise of equal norm, mean over the draws; `controls` holds each of them.
+        The same for the change's values in disorder (random noise of equal norm), mean over the draws; `controls`
+        holds each of them.
     success : ndarray of bool (N,)
         Whether the change turns the image; False for those wrong from the start.
     tried : int
@@ -38,7 +39,7 @@ class CarryOver:
     tried: int
 
     def __repr__(self):
-        return f"CarryOver({self.rate:.1%} of {self.tried} images, random noise of equal norm {self.control:.1%})"
+        return f"CarryOver({self.rate:.1%} of {self.tried} images, control {self.control:.1%})"
 
 
 def carry_over(model, noise, x, y, *, targeted=False, controls=10, bounds=(0, 1), rng=None):
@@ -80,8 +81,8 @@ def carry_over(model, noise, x, y, *, targeted=False, controls=10, bounds=(0, 1)
     return CarryOver(float(success[todo].mean()), control, rates, success, len(todo))
 
 
-def noise_matrix(model, x, y, *, eps=0.35, targeted=False, loss="margin", l2=0.02, steps=200, lr=0.01, others=None, controls=10,
-                 bounds=(0, 1), rng=None, callback=None, progress=False):
+def noise_matrix(model, x, y, *, eps=0.35, targeted=False, loss="margin", l2=0.02, steps=200, lr=0.01, others=None,
+                 controls=10, bounds=(0, 1), rng=None, callback=None, progress=False):
     """Learn one additive matrix on one or more images, for all of them, and see whom else it turns.
 
         maximise  mean over i of loss(clip(x_i + n), y_i) - l2 |n|^2 / 2,   |n|_inf <= eps      with Adam from n = 0
