@@ -35,7 +35,7 @@ def kernel_shap(
     """Shapley values estimated by regression on the worth of coalitions; exact if all of them are asked for.
 
     Coalitions of the sizes that weigh most (one feature, all but one, two ...) are enumerated as far as `n_samples`
-    goes, the rest are drawn by the kernel's weights, each with its complement. Covert and Lee 2021.
+    goes (2 M do for the first), the rest are drawn by the kernel's weights, each with its complement. Covert and Lee 2021.
 
     Parameters
     ----------
@@ -101,8 +101,8 @@ def kernel_coalitions(features, n_samples, rng):
     for k, weight in zip(sizes.tolist(), kernel, strict=True):
         there = comb(features, k) * (1 if 2 * k == features else 2)
         left = n_samples - len(weights)
-        if left * weight / kernel[done:].sum() < there * (1 - 1e-9):
-            break
+        if left < there or k > 1 and left * weight / kernel[done:].sum() < there * (1 - 1e-9):
+            break  # single features are taken as soon as they fit: they tell all features apart
         chosen = np.array(list(combinations(range(features), k)))
         level = np.zeros((len(chosen), features), bool)
         np.put_along_axis(level, chosen, True, 1)
@@ -118,7 +118,9 @@ def kernel_coalitions(features, n_samples, rng):
         pairs = np.stack([drawn, ~drawn], 1).reshape(-1, features)[:left]
         rows.append(pairs)
         weights += [kernel[done:].sum() / left] * left
-    return np.concatenate(rows) if rows else np.zeros((0, features), bool), np.array(weights)
+    if not rows:
+        return np.zeros((0, features), bool), np.zeros(0)
+    return np.concatenate(rows), np.array(weights) / sum(weights)
 
 
 def regress(table, weights, worth, ends):
@@ -141,5 +143,5 @@ def _check_told_apart(run, table, features):
         raise ValueError(
             f"{run.method}: {len(table)} coalitions tell only {rank + 1} of {features} features apart; use "
             "n_samples of at "
-            f"least {4 * features} (by default it is {2 * features + 2048}), or a feature_mask with fewer features"
+            f"least {2 * features} (by default it is {2 * features + 2048}), or a feature_mask with fewer features"
         )

@@ -117,7 +117,7 @@ def test_kernel_coalitions_keep_the_kernels_weights(m, n, seed):
         assert n < 2**m - 2, f"size {at + 1} is missing"
     if n >= 2**m - 2:
         np.testing.assert_allclose(np.bincount(size, weights, m)[1:], kernel / kernel.sum(), rtol=1e-9)
-    elif n >= 4 * m and m > 3:  # single features are enumerated and weigh what they should
+    elif n > 2 * m and m > 3:  # single features are enumerated and weigh what they should
         np.testing.assert_allclose(weights[size == 1].sum(), (kernel / kernel.sum())[0], rtol=1e-9)
         assert len(set(map(bytes, table[size == 1]))) == m
 
@@ -203,7 +203,7 @@ def test_errors():
     ):
         explain.shapley_values(model, x, 0)
     with pytest.raises(
-        ValueError, match="kernel_shap: 5 coalitions tell only . of 9 features apart; use n_samples of at least 36"
+        ValueError, match="kernel_shap: 5 coalitions tell only . of 9 features apart; use n_samples of at least 18"
     ):
         explain.kernel_shap(model, x, 0, feature_mask=CELLS, n_samples=5)
     with pytest.raises(ValueError, match="kernel_shap: n_samples is 0, expected an integer of at least 1"):
