@@ -1,5 +1,6 @@
 """What every attack promises, whatever it does: checked in one place."""
 
+import numba
 import numpy as np
 
 import minigrad
@@ -34,7 +35,7 @@ def keeps_promises(attack, dtype=np.float32, samples=5, **options):
     order = np.random.default_rng(0).permutation(samples)
     shuffled = attack(model, x[order], y[order], **options)
     alone = attack(model, x[:1], y[:1], **options)
-    tolerance = 0 if dtype == np.float32 else 1e-12
+    tolerance = 0 if not numba.config.DISABLE_JIT else 1e-5  # NumPy multiplies one row otherwise than many
     np.testing.assert_allclose(shuffled.x_adv, result.x_adv[order], rtol=0, atol=tolerance)
     np.testing.assert_allclose(alone.x_adv, result.x_adv[:1], rtol=0, atol=tolerance)
     np.testing.assert_array_equal(alone.queries, result.queries[:1])
