@@ -35,7 +35,8 @@ def kernel_shap(
     """Shapley values estimated by regression on the worth of coalitions; exact if all of them are asked for.
 
     Coalitions of the sizes that weigh most (one feature, all but one, two ...) are enumerated as far as `n_samples`
-    goes (2 M do for the first), the rest are drawn by the kernel's weights, each with its complement. Covert and Lee 2021.
+    goes (2 M do for the first), the rest are drawn by the kernel's weights, each with its complement. Covert and Lee
+    2021.
 
     Parameters
     ----------
