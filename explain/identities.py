@@ -28,6 +28,7 @@ from .rules import Share, plus, sharing, zplus
 from .shapley import shapley_values
 
 STEPS = 20  # of quadratures where any number will do
+UNITS = 200_000  # ReLUs and max-pools of a network whose straight paths are still followed piece by piece
 GATES = (ops.ReLU, ops.LeakyReLU, *EXTREMES)
 LINEAR = (*WEIGHTED, *ROUTING, *SUMS, Scaling, Mixing)
 
@@ -184,6 +185,9 @@ def one_baseline_is_deep_lift(case):
 def exact_integrated_gradients_is_complete(case):
     """The sum of the map is F(x) - F(x'), by the fundamental theorem of calculus."""
     case.needs((*LINEAR, *GATES), "only ReLUs and max-pools may bend the network")
+    units = sum(t.size for t in case.trail.steps if isinstance(t.op, GATES))
+    if units > UNITS:
+        raise NotApplicable(f"{units:,} units may each bend the path, too many to follow (more than {UNITS:,})")
     return incomplete(case.call(integrated_gradients, baselines=case.baseline, method="exact")), ""
 
 
@@ -272,8 +276,9 @@ def _tangent(case):
 
 
 def _cell(x):
-    """1 for small pictures; for photographs so much that there are about 800 cells."""
-    return -(-max(x.shape[2:]) // 28)
+    """1 for small pictures; for photographs so much that there are about 200 cells."""
+    side = max(x.shape[2:])
+    return 1 if side <= 32 else -(-side // 14)
 
 
 def _averaged(case):

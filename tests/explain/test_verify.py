@@ -134,3 +134,11 @@ def test_mistakes():
         verify(model, x * 255)
     with pytest.raises(ValueError, match="expected pictures"):
         verify(nn.Sequential(nn.Linear(3, 2)).to(np.float64), np.ones((2, 3)))
+
+
+def test_a_path_with_too_many_pieces_is_not_followed(monkeypatch):
+    monkeypatch.setattr(identities, "UNITS", 100)
+    check = verify(nets.build("cnn"), nets.images(1), rng=np.random.default_rng(7))[
+        "integrated gradients, exact: complete"
+    ]
+    assert check.verdict == "not applicable" and "too many to follow (more than 100)" in check.note
