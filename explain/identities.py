@@ -247,8 +247,11 @@ def _relevance(case, rule):
 def _without_biases(model):
     """A copy in which nothing is added: no biases, no means."""
     bare = copy.deepcopy(model)
+    for module in bare.modules():
+        if isinstance(module, minigrad.nn.Standardize):
+            module.mean = [0.0] * len(module.mean)
     for name, tensor in (*bare.named_parameters(), *bare.named_buffers()):
-        if name.rpartition(".")[2] in ("bias", "running_mean", "mean"):
+        if name.rpartition(".")[2] in ("bias", "running_mean"):
             tensor.data[...] = 0
             tensor.bump()
     return bare

@@ -39,6 +39,7 @@ def test_a_trained_network_holds_and_is_left_as_it_was():
     try:
         report = verify(model, x[:2].astype(np.float32), rng=np.random.default_rng(7))
         assert report, f"\n{report}"
+        assert report["no biases: integrated gradients = DeepLIFT = input x gradient"].verdict == "holds"
         assert {k: (a.tobytes(), a.dtype) for k, a in model.state_dict().items()} == before
         assert all(m.training for m in model.modules())
     finally:
