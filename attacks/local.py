@@ -93,6 +93,8 @@ def spatial(model, x, y, *, max_rotation=30.0, max_translation=3.0, num_rotation
     moves = sorted(product(angles, shifts, shifts), key=size)
     with Path(victim, len(moves), callback, progress) as path:
         for move in moves:
+            if not len(index):
+                break
             image = moved(victim.x[index], *move, fill=victim.bounds[0])
             logits = victim.logits(image, index)
             lacks = victim.gap(logits, index)
@@ -102,8 +104,6 @@ def spatial(model, x, y, *, max_rotation=30.0, max_translation=3.0, num_rotation
             at = index[better]
             best[at], gap[at], found[at] = image[better], lacks[better], move
             index = index[~met]
-            if not len(index):
-                break
     return victim.result(best, trace=path.trace, interrupted=path.interrupted, rotation=found[:, 0],
                          translation=found[:, 1:], settings={
         "max_rotation": max_rotation, "max_translation": max_translation, "num_rotations": num_rotations,
@@ -162,6 +162,8 @@ def _baseline(kind, model, x, y, strengths, max_blur, targeted, bounds, rng, pro
     strength, index = np.full(len(victim.x), np.nan), victim.todo
     with Path(victim, strengths, None, progress) as path:
         for t in np.linspace(0, 1, strengths + 1)[1:]:
+            if not len(index):
+                break
             image = _corrupted(kind, victim.x[index], draws[index], t, low, high, max_blur)
             logits = victim.logits(image, index)
             lacks, met = victim.gap(logits, index), victim.criterion.take(index).met(logits)
@@ -170,8 +172,6 @@ def _baseline(kind, model, x, y, strengths, max_blur, targeted, bounds, rng, pro
             best[index[better]], gap[index[better]] = image[better], lacks[better]
             strength[index[met]] = t
             index = index[~met]
-            if not len(index):
-                break
     return victim.result(best, trace=path.trace, interrupted=path.interrupted, strength=strength,
                          settings={"strengths": strengths, "targeted": targeted, "bounds": victim.bounds})
 

@@ -13,13 +13,14 @@ The steepest step of a norm is the maximiser of <g, d> over its unit ball, and t
     L1      cross-polytope  all on the largest |g|   Linf
 """
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 
 def flat(d):
     """(N, ...) as (N, features), a view where memory allows."""
-    return d.reshape(len(d), -1)
+    return d.reshape(len(d), prod(d.shape[1:]))
 
 
 def in_float64(y, x):

@@ -80,8 +80,8 @@ def universal_perturbation(model, x, y, *, eps, norm="linf", delta=0.2, epochs=1
 
 
 def adversarial_patch(model, x, y, *, size=9, shape="circle", rotation=22.5, scale=(0.8, 1.2), placement="random",
-                      steps=200, lr=0.05, loss="ce", targeted=False, others=None, controls=3, bounds=(0, 1), rng=None,
-                      callback=None, progress=False):
+                      steps=200, lr=0.05, loss="margin", targeted=False, others=None, controls=3, bounds=(0, 1),
+                      rng=None, callback=None, progress=False):
     """Learn a sticker that turns images wherever it is put, however it is turned, near or far.
 
         maximise  mean over images and over places t of loss(stuck(x_i, patch, t), y_i)     with Adam on the patch
@@ -104,7 +104,7 @@ def adversarial_patch(model, x, y, *, size=9, shape="circle", rotation=22.5, sca
         Where the sticker's centre is put: anywhere where all of it is on the image, or there.
     steps, lr : int, float
         Of Adam.
-    loss : 'ce', 'margin' or 'dlr'
+    loss : 'margin', 'ce' or 'dlr'
     others : (x, y), optional
         Images to carry over to.
     controls : int

@@ -86,6 +86,8 @@ class Victim:
         gradient with a NaN or an infinity is taken for zero: that sample stands still, the others go on.
         """
         index = np.arange(len(x)) if index is None else index
+        if not len(x):
+            return self.clean[:0], self.clean[:0, 0], np.empty_like(x)
         self.queries[index] += 1
         self.gradients[index] += 1
         logits, losses, gradient = [], [], np.empty_like(x)

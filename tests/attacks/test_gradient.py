@@ -1,4 +1,4 @@
-"""FGSM, BIM, PGD, MI-FGSM, APGD: closed forms on linear models, the formulas of the papers, what every attack promises."""
+"""FGSM, BIM, PGD, MI-FGSM, APGD: closed forms on linear models, the papers' formulas, what all of them promise."""
 
 import numpy as np
 import pytest
