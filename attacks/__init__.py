@@ -1,13 +1,24 @@
 """attacks: adversarial examples, with their whole path shown, on minigrad's tape."""
+from .apgd import apgd
+from .ball import top_region
 from .blackbox import one_pixel, square
 from .carlini import carlini_wagner
+from .carryover import carry_over, noise_matrix
 from .ddn import ddn
 from .decision import boundary, hop_skip_jump
 from .deepfool import deepfool
 from .ead import ead
 from .fmn import fmn
+from .gradient import bim, fgsm, mi_fgsm, pgd
+from .images import fooling_image, image_to_image, rubbish_image
 from .jsma import jsma
+from .local import noise_baselines, occlude, spatial
+from .result import AttackResult
+from .universal import adversarial_patch, universal_perturbation
 
 __all__ = [
-    "boundary", "carlini_wagner", "ddn", "deepfool", "ead", "fmn", "hop_skip_jump", "jsma", "one_pixel", "square",
+    "AttackResult", "adversarial_patch", "apgd", "bim", "boundary", "carlini_wagner", "carry_over", "ddn", "deepfool",
+    "ead", "fgsm", "fmn", "fooling_image", "hop_skip_jump", "image_to_image", "jsma", "mi_fgsm", "noise_baselines",
+    "noise_matrix", "occlude", "one_pixel", "pgd", "rubbish_image", "spatial", "square", "top_region",
+    "universal_perturbation",
 ]

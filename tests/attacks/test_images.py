@@ -140,7 +140,7 @@ def test_the_order_of_images_does_not_matter():
     (lambda: fooling_image(MODEL, X * 9, WANTED), "fooling_image: x goes from 0 to 9, outside bounds"),
     (lambda: fooling_image(MODEL, X, None), "fooling_image: y is None, expected 8 targets"),
     (lambda: rubbish_image(MODEL, np.array([9]), shape=SHAPE), "rubbish_image: y goes from 9 to 9, the model has"),
-    (lambda: rubbish_image(MODEL, 3, shape=SHAPE), r"rubbish_image: y is int64 of shape \(\), expected integer classes"),
+    (lambda: rubbish_image(MODEL, 3, shape=SHAPE), r"rubbish_image: y is int64 of shape \(\), exp"),
     (lambda: rubbish_image(MODEL, [1], shape=(8, 8)), r"rubbish_image: shape is \(8, 8\), expected \(C, H, W\)"),
     (lambda: rubbish_image(MODEL, [1], shape=SHAPE, start="cat"), "rubbish_image: start is 'cat', expected one of"),
     (lambda: rubbish_image(MODEL, [1], shape=SHAPE, bounds=(1, 1)), r"rubbish_image: bounds are \(1, 1\)"),
