@@ -5,12 +5,12 @@
 ENV := $(or $(VIRTUAL_ENV),.venv)
 PYTHON := $(ENV)/bin/python
 INSTALLED := $(ENV)/.minigrad-installed
-EPOCHS ?= 6
+EPOCHS ?= 10
 
 .PHONY: demo test lint notebooks parity benchmark clean
 
 demo: $(INSTALLED)
-	$(PYTHON) -m minigrad train --dataset digits --model mnist_cnn --epochs $(EPOCHS) --out runs/demo
+	$(PYTHON) -m minigrad train --dataset digits --model mnist_cnn --epochs $(EPOCHS) --out runs/demo --overwrite
 
 # One process on purpose: kernels already use every core through numba's threads, and a second pytest worker would only
 # make two pools of spinning threads share the same cores (and compile every kernel twice).

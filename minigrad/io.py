@@ -169,7 +169,15 @@ def _write(path, arrays, metadata, caller):
         raise ValueError(f"{caller}: something has the name {min(taken)!r}, which the format uses; take another name")
     texts = {name: _json(name, value, caller) for name, value in metadata.items()} | {FORMAT_KEY: FORMAT}
     texts[DIGEST_KEY] = _digest(arrays, texts)
-    write_atomically(path, pack(arrays, texts), caller=caller)
+    write_atomically(path, _with_ordered_header(pack(arrays, texts)), caller=caller)
+
+
+def _with_ordered_header(content):
+    """The file with its header's names in order: the package writes them in another one each time."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[start:]
 
 
 def _plain(name, array, caller):

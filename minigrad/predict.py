@@ -64,7 +64,7 @@ def prepare(path, shape, digit=True):
     if ink.shape == (height, width) and not any(step.startswith("inverted") for step in steps):
         return ink[None, None], [*steps, "taken as it is: the right size, light on dark"]
     box = (min(BOX, height), min(BOX, width)) if digit else (height, width)
-    image = _framed(ink, box, (height, width), steps)
+    image = _framed(ink, path, box, (height, width), steps)
     if digit:
         steps.append(f"centred by mass in {width}x{height}")
         image = centred(image)
@@ -101,6 +101,8 @@ def as_png(image, side=280):
 def _open(path):
     from PIL import Image, ImageOps
 
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"prepare: {path} is a folder, expected a picture; name the files in it")
     if not Path(path).is_file():
         raise FileNotFoundError(f"prepare: there is no file {path}; check the path")
     try:
@@ -123,7 +125,8 @@ def _on_white(photo):
 
 def _ink(grey, path, steps):
     """How much of a thing is at each pixel, in [0, 1]: the distance from the background, which the border shows."""
-    border = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
+    grey = _evenly_lit(grey, steps)
+    border = _border(grey)
     paper = float(np.median(border))
     darker, lighter = paper - np.percentile(grey, 0.5), np.percentile(grey, 99.5) - paper
     if max(darker, lighter) < 0.1:
@@ -140,11 +143,32 @@ def _ink(grey, path, steps):
     return np.clip(grey, 0, 1)
 
 
-def _framed(ink, box, frame, steps):
+def _border(grey):
+    """The outermost pixels, all round."""
+    return np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
+
+
+def _evenly_lit(grey, steps):
+    """Take away a slope of the light: the plane that fits the border best, where it rises noticeably."""
+    if min(grey.shape) < 3:
+        return grey
+    down, right = np.meshgrid(*(np.linspace(-0.5, 0.5, n) for n in grey.shape), indexing="ij")
+    at_border = np.stack([_border(down), _border(right), np.ones(len(_border(grey)))], axis=1)
+    slope = np.linalg.lstsq(at_border, _border(grey), rcond=None)[0][:2]
+    if np.abs(slope).sum() < 0.1:
+        return grey
+    steps.append("evened out the light")
+    return (grey - slope[0] * down - slope[1] * right).astype(grey.dtype)
+
+
+def _framed(ink, path, box, frame, steps):
     """Cut out what there is, scale it into `box` keeping its proportions, and put it in the middle of `frame`."""
     from PIL import Image
 
     rows, columns = (np.flatnonzero((ink > CLEARLY).any(axis)) for axis in (1, 0))
+    if not rows.size:
+        raise ValueError(f"prepare: nothing in {path} stands out from its background; expected a picture with one "
+                         "thing on a plain background")
     top, left, bottom, right = rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
     ink = ink[top:bottom, left:right]
     steps.append(f"cropped to {ink.shape[1]}x{ink.shape[0]}")

@@ -24,7 +24,7 @@ def status(name, command, arguments):
     try:
         return command(arguments) or 0
     except KeyboardInterrupt as stopped:
-        print(f"{name}: {stopped or 'stopped'}", file=sys.stderr)
+        print(f"{name}: {str(stopped) or 'stopped'}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `| head` has seen enough
         sys.stderr.close()

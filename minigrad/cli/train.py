@@ -58,7 +58,7 @@ def run(arguments):
             progress=not arguments.quiet, augment=shift_and_rotate if settings["augment"] else None,
             label_smoothing=settings["label_smoothing"], anomaly=arguments.anomaly)
     except KeyboardInterrupt as stopped:
-        raise KeyboardInterrupt(f"{stopped or 'stopped'}. To go on:\n"
+        raise KeyboardInterrupt(f"{str(stopped) or 'stopped'}. To go on:\n"
                                 f"python -m minigrad train --out {shlex.quote(str(out))} --resume") from None
     tested = evaluate(model, test)
     write_results(out, settings, model, history, test, tested)

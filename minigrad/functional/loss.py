@@ -2,6 +2,7 @@
 import numpy as np
 
 from ..ops.elementwise import as_tensor
+from ..ops.methods import where
 from ..tensor import Tensor
 from .activation import log_softmax, softplus
 from .arguments import floats, labels, operands
@@ -78,10 +79,10 @@ def _nll(function, log_p, target, weight, ignore_index, reduction, smoothing):
     class_weight = _class_weight(function, weight, log_p)
     sample_weight = (class_weight[safe] * counted).astype(log_p.dtype, copy=False)
     picked = log_p.gather(1, np.expand_dims(safe, 1)).squeeze(1)
-    loss = -picked * sample_weight
+    loss = -where(counted, picked, 0.0) * sample_weight  # an ignored row may even hold NaN
     if smoothing:
         shape = (1, classes) + (1,) * (log_p.ndim - 2)
-        spread = -(log_p * class_weight.reshape(shape)).sum(1) * counted.astype(log_p.dtype)
+        spread = -(where(np.expand_dims(counted, 1), log_p, 0.0) * class_weight.reshape(shape)).sum(1)
         loss = (1 - smoothing) * loss + smoothing / classes * spread
     if reduction == "mean":
         if not target.size:

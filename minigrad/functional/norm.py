@@ -87,5 +87,9 @@ def dropout(x, p=0.5, training=True, *, rng=None):
 
 
 def _move(running, value, momentum):
-    value = value.astype(running.dtype, copy=False)
-    running.data = running.data + running.dtype.type(momentum) * (value - running.data)
+    old = np.asarray(running)
+    new = old + old.dtype.type(momentum) * (value.astype(old.dtype, copy=False) - old)
+    if isinstance(running, Tensor):
+        running.data = new
+    else:
+        running[...] = new

@@ -4,6 +4,7 @@ In evaluation the mean and variance are constants. In training they come from `M
 rule through that op adds the terms that make the textbook's training gradient.
 """
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -51,14 +52,19 @@ class BatchNorm(Op):
         def scale():
             return inverse() * affine[0] if affine else inverse()
 
+        @cache
+        def total():
+            return ChannelSum()(g)
+
+        @cache
         def projected():  # what the scale of each channel gets back, up to a factor
             return ChannelSum()(g * (x - per_channel(mean)))
 
         def variance():
             return -0.5 * projected() * scale() / (var + self.eps)
 
-        return (lambda: g * per_channel(scale()), lambda: -ChannelSum()(g) * scale(), variance,
-                *((lambda: projected() * inverse(), lambda: ChannelSum()(g)) if affine else ()))
+        return (lambda: g * per_channel(scale()), lambda: -total() * scale(), variance,
+                *((lambda: projected() * inverse(), total) if affine else ()))
 
 
 @dataclass(frozen=True, eq=False)
