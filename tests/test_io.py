@@ -316,3 +316,10 @@ def test_a_loaded_model_computes_the_same(model, tmp_path):
     images = data.load("digits").images[:1]
     io.save(tmp_path / "m.safetensors", model)
     np.testing.assert_array_equal(io.load(tmp_path / "m.safetensors")(images).data, model.eval()(images).data)
+
+
+def test_the_same_model_gives_the_same_bytes(model, tmp_path):
+    files = [tmp_path / f"{name}.safetensors" for name in "abc"]
+    for file in files:
+        io.save(file, model, one=1, two=2, three=3, four=4)
+    assert len({file.read_bytes() for file in files}) == 1

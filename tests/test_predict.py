@@ -125,3 +125,18 @@ def test_the_saved_preview_shows_the_very_pixels(tmp_path):
     shown = np.asarray(Image.open(tmp_path / "seen.png"))
     assert shown.shape == (280, 280)
     np.testing.assert_array_equal(shown[5::10, 5::10], np.rint(255 * DIGITS.images[0, 0]))
+
+
+def test_a_slope_of_the_light_is_evened_out(tmp_path):
+    plain = np.full((90, 120), 0.9)
+    plain[20:70, 55:65] = 0.1
+    light = np.linspace(0.45, 1, 120)
+    Image.fromarray(np.uint8(255 * plain * light)).save(tmp_path / "lamp.png")
+    image, steps = prepare(tmp_path / "lamp.png", (1, 28, 28))
+    assert "evened out the light" in steps
+    assert image[0, 0, 6:22, 13:15].min() > 0.5 and image[0, 0, :, :8].max() < 0.2
+
+
+def test_a_folder_is_no_picture(tmp_path):
+    with pytest.raises(IsADirectoryError, match="is a folder, expected a picture"):
+        prepare(tmp_path, (1, 28, 28))

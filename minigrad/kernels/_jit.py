@@ -15,8 +15,8 @@ process when two Python threads enter it, and two crowds of threads on the same 
 
 Between two parallel loops GNU OpenMP lets idle threads spin for milliseconds. On a machine with other work to do they
 spin in the way of the threads they wait for: a training step of 6 ms took 216 ms beside ten busy processes, and 13 ms
-with a spin of some microseconds, which on an idle machine costs 3 %. So that is the default here, unless GOMP_SPINCOUNT or
-OMP_WAIT_POLICY say otherwise. GNU OpenMP reads it when the first parallel kernel runs.
+with a spin of some microseconds, which on an idle machine costs 3 %. So that is the default here, unless
+GOMP_SPINCOUNT or OMP_WAIT_POLICY say otherwise. GNU OpenMP reads it when the first parallel kernel runs.
 """
 
 import functools

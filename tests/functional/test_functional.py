@@ -229,3 +229,21 @@ def test_numpy_names_are_understood():
     np.testing.assert_allclose(F.softmax(ROWS, axis=0).data, softmax(ROWS, 0))
     np.testing.assert_allclose(tensor(ROWS).mean(axis=1, keepdims=True).data, ROWS.mean(1, keepdims=True))
     assert F.cat([ROWS, ROWS], axis=1).shape == (4, 6) and tensor(ROWS).max(axis=0).shape == (3,)
+
+
+@pytest.mark.parametrize("hole", [np.nan, -np.inf])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_what_an_ignored_row_holds_does_not_matter(hole, smoothing):
+    rows = np.array([[0.0, 1.0, 2.0], [1.0, 2.0, 3.0]])
+    whole = F.cross_entropy(rows, [-100, 1], label_smoothing=smoothing).item()
+    rows[0, 0] = hole
+    with np.errstate(invalid="ignore"):
+        assert F.cross_entropy(rows, [-100, 1], label_smoothing=smoothing).item() == whole
+
+
+def test_batch_norm_moves_statistics_that_are_plain_arrays():
+    mean, var = np.zeros(3), np.ones(3)
+    x = np.random.default_rng(0).random((4, 3, 2, 2))
+    F.batch_norm(x, mean, var, training=True)
+    np.testing.assert_allclose(mean, 0.1 * x.mean((0, 2, 3)))
+    np.testing.assert_allclose(var, 0.9 + 0.1 * x.var((0, 2, 3), ddof=1))
