@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import functional as F
+from ..autodiff import grad
 from ..data import Dataset, batches
 from ..data.dataset import require_rng
 from ..nn import Module
 from ..optim import Optimizer
-from ..tensor import no_grad
 from .evaluate import check_logits, evaluation_mode
 
 
@@ -56,11 +57,17 @@ def _check_optimizer(model, optimizer, schedule):
 
 
 def check_model(model, train):
-    """Try the model on two images: it must give logits, as many as there are classes, and no probabilities."""
+    """Try the model on two images: it must give logits, as many as there are classes, and no probabilities.
+
+    Their gradient is taken too, so that most kernels are compiled before the clock of the first epoch runs.
+    """
     images = train.images[:2]
-    with evaluation_mode(model), no_grad():
-        logits = model(images).data
+    with evaluation_mode(model):
+        y = model(images)
+        logits = y.data
     check_logits(logits, len(images), train, "fit")
     if (logits >= 0).all() and np.allclose(logits.sum(1), 1, atol=1e-5):
         raise ValueError("fit: the model gives numbers that add up to 1, probabilities; expected logits, since the "
                          "loss takes their softmax itself: leave out the model's last softmax")
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    grad(F.cross_entropy(y, train.labels[:2]), learned, allow_unused=True)
