@@ -49,9 +49,9 @@ def test_alone_in_a_batch_or_in_another_order_every_image_meets_the_same_fate(na
     model, (x, y) = subjects.cnn(), subjects.images()
     together = run(name, model, x, y, norm)
     order = np.random.default_rng(3).permutation(len(x))
-    np.testing.assert_array_equal(run(name, model, x[order], y[order], norm).x_adv, together.x_adv[order])
+    subjects.same(run(name, model, x[order], y[order], norm).x_adv, together.x_adv[order])
     for i in (0, 4):
-        np.testing.assert_array_equal(run(name, model, x[i:i + 1], y[i:i + 1], norm).x_adv[0], together.x_adv[i])
+        subjects.same(run(name, model, x[i:i + 1], y[i:i + 1], norm).x_adv[0], together.x_adv[i])
 
 
 @pytest.mark.parametrize("name", ["pgd", "apgd"])
@@ -77,7 +77,7 @@ def test_what_is_wrong_from_the_start_stays_as_it_is(name):
     found, whole = run(name, model, x, wrong), run(name, model, x, y)
     assert found.status[2] == "already_wrong" and found.queries[2] == 1
     np.testing.assert_array_equal(found.x_adv[2], x[2])
-    np.testing.assert_array_equal(np.delete(found.x_adv, 2, 0), np.delete(whole.x_adv, 2, 0))
+    subjects.same(np.delete(found.x_adv, 2, 0), np.delete(whole.x_adv, 2, 0))
     assert np.isnan(found.trace[0]["loss"][2]) and found.queries[3] > 1
 
 
@@ -97,7 +97,7 @@ def test_an_eps_for_each_image(name):
     eps = np.linspace(0, 0.2, len(x))
     found = run(name, model, x, y, eps=eps)
     for i in (0, 3):
-        np.testing.assert_array_equal(found.x_adv[i], run(name, model, x[i:i + 1], y[i:i + 1], eps=eps[i]).x_adv[0])
+        subjects.same(found.x_adv[i], run(name, model, x[i:i + 1], y[i:i + 1], eps=eps[i]).x_adv[0])
 
 
 def two_classes(features=9, seed=0):
@@ -202,7 +202,7 @@ def test_a_gradient_that_is_not_a_number_stops_one_sample_only():
     with np.errstate(all="ignore"):
         found = bim(broken, x, y, eps=0.1)
     np.testing.assert_array_equal(found.x_adv[1], x[1])
-    np.testing.assert_array_equal(np.delete(found.x_adv, 1, 0), bim(model, x, y, eps=0.1).x_adv[np.arange(6) != 1])
+    subjects.same(np.delete(found.x_adv, 1, 0), bim(model, x, y, eps=0.1).x_adv[np.arange(6) != 1])
 
 
 def test_the_cross_entropy_is_the_usual_one_and_keeps_its_direction_where_the_usual_loses_it():
