@@ -2,6 +2,7 @@
 
 import warnings
 
+import numba
 import numpy as np
 import pytest
 
@@ -10,6 +11,8 @@ from attacks.gradient import bim, fgsm, pgd
 from attacks.norms import L1, in_float64
 from tests.attacks import subjects
 
+if numba.config.DISABLE_JIT:
+    pytest.skip("Foolbox cannot be imported without numba's compiler", allow_module_level=True)
 torch = pytest.importorskip("torch")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
