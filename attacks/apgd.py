@@ -11,6 +11,7 @@ from .ball import Ball, as_mask
 from .losses import objective
 from .norms import L1, Linf, per_sample
 from .path import Path
+from .streams import streams
 from .victim import Victim
 from .walk import walkable
 
@@ -56,7 +57,7 @@ def apgd(model, x, y, *, eps, norm="linf", steps=100, loss="ce", restarts=1, rho
     ball = Ball(norm, victim.x, eps, victim.bounds, as_mask("apgd", mask, victim.x.shape))
     climb = objective("apgd", loss, targeted)
     run = _Run(victim, ball, lambda logits, at: climb(logits, victim.y[at]), steps, rho, momentum, early_stop)
-    rngs = victim.generators(rng)
+    rngs = streams(rng, victim.x, victim.y)
     with Path(victim, restarts * (steps + 1), callback, progress) as path:
         for _ in range(restarts):
             index = victim.todo[run.gap[victim.todo] >= 0]

@@ -92,7 +92,7 @@ def pgd(model, x, y, *, eps, norm="linf", steps=None, rel_stepsize=None, abs_ste
     early_stop : bool
         Leave a sample once it meets the criterion: cheaper, but nearer to the boundary than the walk's end.
     rng : numpy Generator, optional
-        Every sample has a generator of its own, grown from this one and its pixels.
+        Every sample draws from a stream of its own: see `streams`.
 
     Returns
     -------

@@ -11,6 +11,7 @@ import numpy as np
 from .arguments import choice, count, number
 from .ball import as_mask
 from .path import Path
+from .streams import streams
 from .victim import Victim
 from .warp import places, read
 
@@ -182,7 +183,7 @@ def _drawn(kind, victim, rng):
             "salt_and_pepper": lambda r, s: r.uniform(-1, 1, (1, *s[1:]))}.get(kind)  # fmt: skip
     if draw is None:
         return np.zeros(len(victim.x))
-    return np.stack([draw(r, victim.x.shape[1:]) for r in victim.generators(rng)])
+    return np.stack([draw(r, victim.x.shape[1:]) for r in streams(rng, victim.x, victim.y)])
 
 
 def _corrupted(kind, x, draws, t, low, high, max_blur):

@@ -3,7 +3,6 @@
 Everything an attack may ask is here: logits, and the gradient of a loss with respect to the images. Losses are per
 sample and never averaged over the batch, so what happens to one image does not depend on who shares its batch.
 """
-import hashlib
 import time
 
 import numpy as np
@@ -56,19 +55,6 @@ class Victim:
     def todo(self):
         """The places of the samples that are not wrong from the start."""
         return np.flatnonzero(~self.already)
-
-    def generators(self, rng):
-        """One random generator per sample, grown from a number that `rng` gives and the sample's own pixels and class.
-
-        So a sample meets the same chance alone, in any batch and in any place of it. `rng` None is a fresh one.
-        """
-        rng = np.random.default_rng() if rng is None else rng
-        if not isinstance(rng, np.random.Generator):
-            raise TypeError(f"{self.attack}: rng is {type(rng).__name__}, expected a NumPy Generator: "
-                            "np.random.default_rng(0), say")
-        call = int(rng.integers(2**63))
-        return [np.random.default_rng([call, int(y), _fingerprint(image)])
-                for image, y in zip(self.x, self.y, strict=True)]
 
     def logits(self, x, index=None):
         """Logits of images x without a tape; `index` says which samples they are (all, in order, if None)."""
@@ -157,10 +143,6 @@ class Victim:
         if not 0 <= self.y.min() <= self.y.max() < logits.shape[1]:
             raise ValueError(f"{self.attack}: y goes from {self.y.min()} to {self.y.max()}, the model has classes "
                              f"0..{logits.shape[1] - 1}")
-
-
-def _fingerprint(image):
-    return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest(), "big")
 
 
 def _checked_images(attack, x, bounds):
