@@ -31,9 +31,10 @@ def mnist_cnn(batch_norm=False, dropout=0.0, rng=None):
 
     Notes
     -----
-    Weights start as Xavier's and biases at zero, as in Keras, where the network was first published. The scale of batch
-    norm starts at 0.1, so that the dense layer sees features as large as it does without: from 1 a step of Adam changes
-    its answers ten times as much, and the last epochs on MNIST average 98.9 % instead of 99.1.
+    Weights start as Xavier's and biases at zero, as in Keras, where the network was first published; but what reaches
+    the dense layer starts small: convolutions at 0.4 of their size, or the scale of batch norm at 0.1. Adam moves
+    each of its 1,568 weights a unit by the same step whatever its input is, so large inputs make the last epochs
+    at a constant rate jump about: on MNIST that costs 0.1 to 0.2 % of accuracy.
     """
     rng = np.random.default_rng() if rng is None else rng
     features = []
@@ -44,7 +45,8 @@ def mnist_cnn(batch_norm=False, dropout=0.0, rng=None):
                   nn.Linear(500, 10, rng=rng)]
     for layer in (*features, *classifier):
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            nn.init.xavier_uniform(layer.weight, rng)
+            small = isinstance(layer, nn.Conv2d) and not batch_norm
+            nn.init.xavier_uniform(layer.weight, rng, gain=0.4 if small else 1.0)
             nn.init.constant(layer.bias, 0)
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.constant(layer.weight, 0.1)
