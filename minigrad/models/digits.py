@@ -32,7 +32,7 @@ def mnist_cnn(batch_norm=False, dropout=0.0, rng=None):
     Notes
     -----
     Weights start as Xavier's and biases at zero, as in Keras, where the network was first published; but what reaches
-    the dense layer starts small: convolutions at 0.4 of their size, or the scale of batch norm at 0.1. Adam moves
+    the dense layer starts small: convolutions at 0.7 of their size, or the scale of batch norm at 0.1. Adam moves
     each of its 1,568 weights a unit by the same step whatever its input is, so large inputs make the last epochs
     at a constant rate jump about: on MNIST that costs 0.1 to 0.2 % of accuracy.
     """
@@ -46,7 +46,7 @@ def mnist_cnn(batch_norm=False, dropout=0.0, rng=None):
     for layer in (*features, *classifier):
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             small = isinstance(layer, nn.Conv2d) and not batch_norm
-            nn.init.xavier_uniform(layer.weight, rng, gain=0.4 if small else 1.0)
+            nn.init.xavier_uniform(layer.weight, rng, gain=0.7 if small else 1.0)
             nn.init.constant(layer.bias, 0)
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.constant(layer.weight, 0.1)
