@@ -42,7 +42,7 @@ def curves(history, axes=None):
     loss.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
     loss.yaxis.set_major_formatter("{x:g}")
     largest = max(1, 100 - 100 * min(history.test_accuracy))
-    accuracy.set_ylim(bottom=max(accuracy.get_ylim()[0], 100 - 2 * largest))  # a poor first epoch would hide the rest
+    accuracy.set_ylim(bottom=max(accuracy.get_ylim()[0], 100 - 4 * largest))  # a poor first epoch would hide the rest
     best, last = int(np.argmin(history.test_loss)) + 1, history.test_loss[-1]
     grew = last > 1.05 * min(history.test_loss)
     titles = (f"Test loss is lowest after epoch {best}, then overfits" if grew else f"Test loss falls to {last:.4f}",
