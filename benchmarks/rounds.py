@@ -1,4 +1,5 @@
 """Take turns: A B C, A B C, ... so that a machine that slows down or speeds up does so for everybody."""
+import json
 import statistics
 import subprocess
 import sys
@@ -14,9 +15,9 @@ class Worker:
             raise RuntimeError(f"benchmarks: {' '.join(command[1:])} did not start (exit code {self.process.wait()})")
 
     def round(self):
-        """Milliseconds per call: the median of one round."""
+        """Milliseconds of each call by its name: the medians of one round."""
         print(file=self.process.stdin, flush=True)
-        return float(self.process.stdout.readline())
+        return json.loads(self.process.stdout.readline())
 
     def close(self):
         """Let the process end."""
@@ -29,8 +30,9 @@ def compare(libraries, workload, *settings, rounds=9):
 
     Returns
     -------
-    dict of str to list of float
-        For each library the milliseconds per call of each round; entry i of every list was measured in the same turn.
+    dict of str to dict of str to list of float
+        For each call (named "" if a workload has but one) and library the milliseconds of each round; entry i of every
+        list was measured in the same turn.
     """
     workers = {name: Worker(name, workload, *settings) for name in libraries}
     try:
@@ -38,15 +40,19 @@ def compare(libraries, workload, *settings, rounds=9):
     finally:
         for worker in workers.values():
             worker.close()
-    return {name: [turn[name] for turn in turns] for name in libraries}
+    return {call: {name: [turn[name][call] for turn in turns] for name in libraries} for call in turns[0][libraries[0]]}
+
+
+def ratio(times, base, other):
+    """The median over turns of base's time divided by the other's."""
+    return statistics.median(b / v for b, v in zip(times[base], times[other], strict=True))
 
 
 def table(times, base):
-    """Lines of text: the median time of each library, and the median over turns of base's time divided by it."""
+    """Lines of text for one call: the median time of each library, and the ratio of base's time to it."""
     lines = []
     for name, values in times.items():
-        ratio = statistics.median(b / v for b, v in zip(times[base], values, strict=True))
         spread = f"{min(values):.2f}..{max(values):.2f}"
-        lines.append(f"  {name:24} {statistics.median(values):9.2f} ms  "
-                     f"({spread}){'' if name == base else f'   {base} / it = {ratio:.2f}'}")
+        lines.append(f"  {name:24} {statistics.median(values):9.2f} ms  ({spread})"
+                     f"{'' if name == base else f'   {base} / it = {ratio(times, base, name):.2f}'}")
     return lines

@@ -1,12 +1,14 @@
-"""One process that times one workload of one library, a round at a time, when told to.
+"""One process that times the calls of one library, a round at a time, when told to.
 
     python -m benchmarks.worker minigrad training 64
 
-prints `ready`, then for every line on standard input runs the workload for about `SECONDS` and prints the median of its
-times in milliseconds. Libraries stay in processes of their own because two thread pools in one process fight for the
-cores.
+prints `ready`, then for every line on standard input runs each call of the workload for about `SECONDS` and prints the
+medians of their times in milliseconds, as JSON. A workload is a module with a function for each library, which returns
+a call, or a dict of calls with a name each. Libraries stay in processes of their own because two thread pools in one
+process fight for the cores.
 """
 import importlib
+import json
 import statistics
 import sys
 import time
@@ -17,17 +19,24 @@ SECONDS = 0.5
 def main(library, workload, *settings):
     """Answer each line of standard input with one measured round."""
     module = importlib.import_module(f"benchmarks.{workload}")
-    step = getattr(module, library)(*(int(s) if s.isdigit() else s for s in settings))
-    for _ in range(3):
-        step()
+    calls = getattr(module, library)(*(int(s) if s.isdigit() else s for s in settings))
+    calls = calls if isinstance(calls, dict) else {"": calls}
+    for call in calls.values():
+        for _ in range(3):
+            call()
     print("ready", flush=True)
     for _ in sys.stdin:
-        times, end = [], time.perf_counter() + SECONDS
-        while time.perf_counter() < end or len(times) < 3:
-            start = time.perf_counter()
-            step()
-            times.append(1e3 * (time.perf_counter() - start))
-        print(statistics.median(times), flush=True)
+        print(json.dumps({name: measured(call, SECONDS / len(calls) ** 0.5) for name, call in calls.items()}), flush=True)
+
+
+def measured(call, seconds):
+    """The median time of one call, in milliseconds."""
+    times, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < 3:
+        start = time.perf_counter()
+        call()
+        times.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(times)
 
 
 if __name__ == "__main__":
