@@ -13,7 +13,7 @@ def minigrad(network, batch):
     from minigrad import kernels, ops
 
     calls = {}
-    for name, op, arrays, g, rng in _cases(network, batch):
+    for name, op, arrays, g in _cases(network, batch):
         x, *others = arrays
         if isinstance(op, ops.Conv2d):
             w, b, window = kernels.weight_layout(others[0]), others[1], op.window
@@ -90,7 +90,7 @@ def _torch(network, batch, channels_last):
         given = torch.from_numpy(np.ascontiguousarray(array))
         return given.contiguous(memory_format=memory) if given.ndim == 4 else given
 
-    for name, op, arrays, g, _ in _cases(network, batch):
+    for name, op, arrays, g in _cases(network, batch):
         x, *others = map(placed, arrays)
         g = placed(g)
         if isinstance(op, ops.Conv2d):
@@ -151,4 +151,4 @@ def _cases(network, batch):
             sizes = "x".join(map(str, layer.inputs[0]))
             arrays = layer.arrays(rng)
             g = images(rng, layer.output) if len(layer.output) == 4 else rng.standard_normal(layer.output, np.float32)
-            yield f"{layer.path} {type(layer.op).__name__} {sizes}", layer.op, arrays, g, rng
+            yield f"{layer.path} {type(layer.op).__name__} {sizes}", layer.op, arrays, g

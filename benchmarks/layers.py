@@ -1,4 +1,4 @@
-"""The layers of a network, read off the tape of one forward pass: what the kernels are asked to do, with which shapes."""
+"""The layers of a network, read off the tape of one forward pass: what the kernels are asked for, and their shapes."""
 from dataclasses import dataclass
 
 import numpy as np

@@ -26,7 +26,8 @@ def main(library, workload, *settings):
             call()
     print("ready", flush=True)
     for _ in sys.stdin:
-        print(json.dumps({name: measured(call, SECONDS / len(calls) ** 0.5) for name, call in calls.items()}), flush=True)
+        share = SECONDS / len(calls) ** 0.5
+        print(json.dumps({name: measured(call, share) for name, call in calls.items()}), flush=True)
 
 
 def measured(call, seconds):

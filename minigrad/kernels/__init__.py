@@ -6,6 +6,7 @@ in memory: kernels accept any strides, and return an (N, H, W, C)-contiguous arr
 """
 
 from minigrad.kernels.avg_pool import avg_pool2d, avg_pool2d_grad
+from minigrad.kernels.channels import channel_affine, channel_dot
 from minigrad.kernels.conv import conv2d, conv2d_input_grad
 from minigrad.kernels.conv_grad import channel_sum, conv2d_weight_grad
 from minigrad.kernels.elementwise import relu, relu_gate
@@ -20,6 +21,8 @@ __all__ = [
     "adam_step",
     "avg_pool2d",
     "avg_pool2d_grad",
+    "channel_affine",
+    "channel_dot",
     "channel_moments",
     "channel_sum",
     "conv2d",

@@ -16,6 +16,7 @@ import numpy as np
 from numba import prange
 
 from minigrad.kernels._jit import kernel, parallel_kernel
+from minigrad.kernels.channels import fold
 from minigrad.kernels.layout import channels_last
 from minigrad.kernels.windows import run
 
@@ -54,7 +55,7 @@ def _image_sums(x, sums, first, last):
         for h in range(rows):
             for i in range(length):
                 one[i] += image[h, i]
-        _fold(one, mean)
+        fold(one, mean)
         for c in range(channels):
             mean[c] /= pixels
         for start in range(0, length, channels):
@@ -66,8 +67,8 @@ def _image_sums(x, sums, first, last):
                 d = image[h, i] - center[i]
                 one[i] += d
                 two[i] += d * d
-        _fold(one, shift)
-        _fold(two, sums[n, 1])
+        fold(one, shift)
+        fold(two, sums[n, 1])
         for c in range(channels):
             shift[c] /= pixels
             sums[n, 0, c] = center[c] + shift[c]
@@ -78,13 +79,3 @@ def _image_sums(x, sums, first, last):
 def _image_sums_parallel(x, sums, tasks, parts):
     for t in prange(parts):
         _image_sums(x, sums, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
-
-
-@kernel
-def _fold(row, total):
-    """Add up the columns of a row (W * C,) channel by channel, in float64."""
-    total[:] = 0
-    for start in range(0, row.size, total.size):
-        pixel = row[start : start + total.size]
-        for c in range(total.size):
-            total[c] += pixel[c]

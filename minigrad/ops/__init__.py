@@ -27,7 +27,7 @@ from .elementwise import (
     Where,
 )
 from .linear import Einsum, Linear, MatMul
-from .norm import BatchNorm, LayerNorm, Moments
+from .norm import BatchNorm, ChannelAffine, ChannelDot, LayerNorm, Moments
 from .pool import AvgPool2d, AvgPool2dInput, MaxPool2d, MaxPoolCollect, MaxPoolRoute
 from .reduce import Max, Min, Sum
 from .resample import AdaptiveAvgPool2d, Adjoint, Interpolate
@@ -36,11 +36,11 @@ from .softmax import LogSoftmax, Softmax
 
 __all__ = [
     "ELU", "GELU", "Abs", "AdaptiveAvgPool2d", "Add", "Adjoint", "AvgPool2d", "AvgPool2dInput", "BatchNorm",
-    "BroadcastTo", "Cast", "ChannelSum", "Clip", "Concat", "Conv2d", "Conv2dInput", "Conv2dWeight", "Cos", "Div",
-    "Einsum", "Erf", "Exp", "Gate", "GetItem", "Interpolate", "LayerNorm", "LeakyReLU", "Linear", "Log", "LogSoftmax",
-    "MatMul", "Max", "MaxPool2d", "MaxPoolCollect", "MaxPoolRoute", "Maximum", "Min", "Minimum", "Moments", "Mul",
-    "Neg", "Pad", "Permute", "Pow", "Power", "PutItem", "ReLU", "Reshape", "SiLU", "Sigmoid", "Sin", "Softmax",
-    "Softplus", "Sqrt", "Sub", "Sum", "SumTo", "Tanh", "Where",
+    "BroadcastTo", "Cast", "ChannelAffine", "ChannelDot", "ChannelSum", "Clip", "Concat", "Conv2d", "Conv2dInput",
+    "Conv2dWeight", "Cos", "Div", "Einsum", "Erf", "Exp", "Gate", "GetItem", "Interpolate", "LayerNorm",
+    "LeakyReLU", "Linear", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool2d", "MaxPoolCollect", "MaxPoolRoute",
+    "Maximum", "Min", "Minimum", "Moments", "Mul", "Neg", "Pad", "Permute", "Pow", "Power", "PutItem", "ReLU",
+    "Reshape", "SiLU", "Sigmoid", "Sin", "Softmax", "Softplus", "Sqrt", "Sub", "Sum", "SumTo", "Tanh", "Where",
 ]
 
 _METHODS = {

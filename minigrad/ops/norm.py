@@ -9,10 +9,32 @@ from functools import cache
 import numpy as np
 
 from .. import kernels
-from ..tensor import Op
+from ..tensor import Op, Tensor
 from .conv import ChannelSum
 from .reduce import Sum
-from .shape import Reshape, SumTo
+from .shape import SumTo
+
+
+class ChannelAffine(Op):
+    """(x - center) * scale + shift, channel by channel: x (N, C, H, W), the others (C,)."""
+
+    def forward(self, x, center, scale, shift):
+        return kernels.channel_affine(x, center, scale, shift)
+
+    def vjp(self, g, y, x, center, scale, shift):
+        return (lambda: channel_scale(g, scale), lambda: -scale * ChannelSum()(g), lambda: ChannelDot()(g, x, center),
+                lambda: ChannelSum()(g))
+
+
+class ChannelDot(Op):
+    """The sum of a * (b - center) over the images and pixels of each channel: what a scale gets back. (C,)"""
+
+    def forward(self, a, b, center):
+        return kernels.channel_dot(a, b, center)
+
+    def vjp(self, h, y, a, b, center):
+        return (lambda: ChannelAffine()(b, center, h, zeros(h)), lambda: channel_scale(a, h),
+                lambda: -h * ChannelSum()(a))
 
 
 class Moments(Op):
@@ -24,8 +46,7 @@ class Moments(Op):
     def vjp(self, g, y, x):
         def pull():
             n = x.size // x.shape[1]
-            centred = x - per_channel(y[0])
-            return (per_channel(g[0]) + 2 * per_channel(g[1]) * centred) / n
+            return ChannelAffine()(x, y[0], 2 / n * g[1], g[0] / n)
 
         return (pull,)
 
@@ -37,13 +58,8 @@ class BatchNorm(Op):
 
     def forward(self, x, mean, var, *affine):
         scale = 1 / np.sqrt(var + x.dtype.type(self.eps))
-        if affine:
-            scale = scale * affine[0]
-        shift = -mean * scale
-        if affine:
-            shift = shift + affine[1]
-        y = x * scale[:, None, None]
-        return np.add(y, shift[:, None, None], out=y)
+        weight, bias = affine or (np.ones_like(mean), np.zeros_like(mean))
+        return kernels.channel_affine(x, mean, scale * weight, bias)
 
     def vjp(self, g, y, x, mean, var, *affine):
         def inverse():
@@ -58,13 +74,23 @@ class BatchNorm(Op):
 
         @cache
         def projected():  # what the scale of each channel gets back, up to a factor
-            return ChannelSum()(g * (x - per_channel(mean)))
+            return ChannelDot()(g, x, mean)
 
         def variance():
             return -0.5 * projected() * scale() / (var + self.eps)
 
-        return (lambda: g * per_channel(scale()), lambda: -total() * scale(), variance,
+        return (lambda: channel_scale(g, scale()), lambda: -total() * scale(), variance,
                 *((lambda: projected() * inverse(), total) if affine else ()))
+
+
+def channel_scale(x, scale):
+    """x (N, C, H, W) times scale (C,)."""
+    return ChannelAffine()(x, zeros(scale), scale, zeros(scale))
+
+
+def zeros(t):
+    """As many zeros of the same dtype, which nothing flows to."""
+    return Tensor(np.zeros(t.shape, t.dtype))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +128,3 @@ class LayerNorm(Op):
             return (pull,)
         return pull, lambda: SumTo(affine[0].shape)(g * normalised()[0]), lambda: SumTo(affine[1].shape)(g)
 
-
-def per_channel(t):
-    """(C,) as (C, 1, 1), which broadcasts against (N, C, H, W)."""
-    return Reshape((-1, 1, 1))(t)

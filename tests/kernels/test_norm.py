@@ -1,4 +1,4 @@
-"""Channel moments: compiled against their definition, and numbers that cancel."""
+"""Channels' moments, dots and affine maps: compiled against their definitions, and numbers that cancel."""
 
 import numba
 import numpy as np
@@ -25,6 +25,33 @@ def test_moments_are_their_definition(shape, dtype, layout, seed):
     assert moments.shape == (2, shape[1]) and moments.dtype == dtype
     eps = np.finfo(dtype).eps
     assert_allclose(moments, reference.channel_moments(x), rtol=16 * eps, atol=4 * eps)
+
+
+@given(
+    st.tuples(st.integers(0, 4), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6)),
+    st.sampled_from([np.float32, np.float64]),
+    st.sampled_from(sorted(LAYOUTS)),
+    st.integers(0, 2**32),
+)
+def test_affine_and_dot_are_their_definitions(shape, dtype, layout, seed):
+    rng = np.random.default_rng(seed)
+    x, g = (LAYOUTS[layout](rng.normal(size=shape).astype(dtype)) for _ in range(2))
+    center, scale, shift = rng.normal(size=(3, shape[1])).astype(dtype)
+    eps = np.finfo(dtype).eps
+    y = kernels.channel_affine(x, center, scale, shift)
+    assert y.dtype == dtype
+    assert_allclose(y, reference.channel_affine(x, center, scale, shift), rtol=8 * eps, atol=16 * eps)
+    dot = kernels.channel_dot(g, x, center)
+    assert dot.shape == (shape[1],) and dot.dtype == dtype
+    assert_allclose(dot, reference.channel_dot(g, x, center), rtol=16 * eps, atol=64 * eps)
+
+
+def test_a_large_center_is_taken_away_first():
+    x = (1e4 + np.random.default_rng(0).normal(size=(8, 2, 6, 6))).astype(np.float32)
+    g, center, one = np.sign(x - np.float32(1e4)), np.full(2, 1e4, np.float32), np.ones(2, np.float32)
+    exact = x.astype(float) - 1e4
+    assert_allclose(kernels.channel_dot(g, x, center), np.abs(exact).sum((0, 2, 3)), rtol=1e-6)
+    assert_array_equal(kernels.channel_affine(x, center, one, 0 * one), exact.astype(np.float32))
 
 
 @pytest.mark.parametrize("dtype, mean, rtol", [(np.float32, 1e4, 1e-5), (np.float64, 1e10, 1e-5)])
@@ -57,9 +84,11 @@ def test_nan_stays_in_its_channel():
 def test_any_number_of_threads_gives_the_same_bytes():
     x = LAYOUTS["channels-last"](np.random.default_rng(0).normal(size=(9, 16, 20, 20)).astype(np.float32))
     together, team = kernels.channel_moments(x), numba.get_num_threads()
+    dot = kernels.channel_dot(x, x, together[0])
     assert_allclose(together, reference.channel_moments(x), rtol=1e-6, atol=1e-7)
     try:
         numba.set_num_threads(1)
         assert kernels.channel_moments(x).tobytes() == together.tobytes()
+        assert kernels.channel_dot(x, x, together[0]).tobytes() == dot.tobytes()
     finally:
         numba.set_num_threads(team)

@@ -134,6 +134,8 @@ def test_the_dtype_that_comes_in_goes_out(dtype):
         reference.conv2d_weight_grad(x, y, w.shape, (1, 1), (0, 0), (1, 1), 1),
         reference.channel_sum(x),
         reference.channel_moments(x),
+        reference.channel_affine(x, *3 * [x[0, :, 0, 0]]),
+        reference.channel_dot(x, x, x[0, :, 0, 0]),
         reference.max_pool2d(x, *window),
         reference.max_pool2d_route(y, x, *window),
         reference.max_pool2d_collect(x, x, *window),

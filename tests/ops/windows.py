@@ -187,6 +187,24 @@ def moments(rng):
         )
 
 
+@row(ops.ChannelAffine)
+def channel_affine(rng):
+    def oracle(x, center, scale, shift):
+        return np.stack([(x[:, c] - center[c]) * scale[c] + shift[c] for c in range(x.shape[1])], 1)
+
+    for shape in (2, 3, 2, 2), (1, 1, 1, 1), (0, 2, 1, 1):
+        yield ops.ChannelAffine(), oracle, turned(apart(rng, *shape)), *(apart(rng, shape[1]) for _ in range(3))
+
+
+@row(ops.ChannelDot)
+def channel_dot(rng):
+    def oracle(a, b, center):
+        return np.array([(a[:, c] * (b[:, c] - center[c])).sum() for c in range(a.shape[1])])
+
+    for shape in (2, 3, 2, 2), (1, 1, 1, 1), (3, 2, 1, 4):
+        yield ops.ChannelDot(), oracle, turned(apart(rng, *shape)), apart(rng, *shape), apart(rng, shape[1])
+
+
 @row(ops.BatchNorm)
 def batch_norm(rng):
     def oracle(x, mean, var, weight=None, bias=None):

@@ -14,12 +14,22 @@ from minigrad.kernels.reference.pool import (
     max_pool2d_collect,
     max_pool2d_route,
 )
-from minigrad.kernels.reference.simple import channel_moments, channel_sum, matmul, relu, relu_gate
+from minigrad.kernels.reference.simple import (
+    channel_affine,
+    channel_dot,
+    channel_moments,
+    channel_sum,
+    matmul,
+    relu,
+    relu_gate,
+)
 
 __all__ = [
     "adam_step",
     "avg_pool2d",
     "avg_pool2d_grad",
+    "channel_affine",
+    "channel_dot",
     "channel_moments",
     "channel_sum",
     "conv2d",

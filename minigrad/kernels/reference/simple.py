@@ -46,3 +46,13 @@ def channel_moments(x):
     mean = x.mean((0, 2, 3), dtype=np.float64)
     variance = np.square(x - mean[:, None, None]).mean((0, 2, 3))
     return np.stack([mean, variance]).astype(x.dtype)
+
+
+def channel_affine(x, center, scale, shift):
+    """Stretch each channel of (N, C, H, W) around a center and move it, by numbers (C,)."""
+    return (x - center[:, None, None]) * scale[:, None, None] + shift[:, None, None]
+
+
+def channel_dot(g, x, center):
+    """Add up ``g * (x - center)`` for each channel of g and x (N, C, H, W), over images and pixels: (C,)."""
+    return (g * (x - center[:, None, None])).sum((0, 2, 3), dtype=np.float64).astype(x.dtype)
