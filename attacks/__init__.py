@@ -7,18 +7,22 @@ from .carryover import carry_over, noise_matrix
 from .ddn import ddn
 from .decision import boundary, hop_skip_jump
 from .deepfool import deepfool
+from .doctor import doctor
 from .ead import ead
+from .evaluate import robustness_curve, transfer_matrix
 from .fmn import fmn
 from .gradient import bim, fgsm, mi_fgsm, pgd
 from .images import fooling_image, image_to_image, rubbish_image
 from .jsma import jsma
 from .local import noise_baselines, occlude, spatial
 from .result import AttackResult
+from .slice import decision_slice
 from .universal import adversarial_patch, universal_perturbation
 
 __all__ = [
-    "AttackResult", "adversarial_patch", "apgd", "bim", "boundary", "carlini_wagner", "carry_over", "ddn", "deepfool",
-    "ead", "fgsm", "fmn", "fooling_image", "hop_skip_jump", "image_to_image", "jsma", "mi_fgsm", "noise_baselines",
-    "noise_matrix", "occlude", "one_pixel", "pgd", "rubbish_image", "spatial", "square", "top_region",
+    "AttackResult", "adversarial_patch", "apgd", "bim", "boundary", "carlini_wagner", "carry_over", "ddn",
+    "decision_slice", "deepfool", "doctor", "ead", "fgsm", "fmn", "fooling_image", "hop_skip_jump",
+    "image_to_image", "jsma", "mi_fgsm", "noise_baselines", "noise_matrix", "occlude", "one_pixel", "pgd",
+    "robustness_curve", "rubbish_image", "spatial", "square", "top_region", "transfer_matrix",
     "universal_perturbation",
 ]

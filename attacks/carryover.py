@@ -76,7 +76,7 @@ def carry_over(model, noise, x, y, *, targeted=False, controls=10, bounds=(0, 1)
         return CarryOver(np.nan, np.nan, np.full(controls, np.nan), np.zeros(len(victim.x), bool), 0)
     success = np.zeros(len(victim.x), bool)
     success[todo] = turned(noise)
-    rates = np.array([turned(_shuffled(noise, rng)).mean() for _ in range(controls)])
+    rates = np.array([turned(shuffled(noise, rng)).mean() for _ in range(controls)])
     control = float(rates.mean()) if controls else np.nan
     return CarryOver(float(success[todo].mean()), control, rates, success, len(todo))
 
@@ -160,5 +160,6 @@ def _reaching(g, image, bounds):
     return np.where((image < low) & (g < 0) | (image > high) & (g > 0), 0, g)
 
 
-def _shuffled(noise, rng):
+def shuffled(noise, rng):
+    """The same values in random order with random signs: a change of equal norms that aims at nothing."""
     return (rng.permutation(noise.ravel()) * rng.choice([-1, 1], noise.size)).reshape(noise.shape).astype(noise.dtype)

@@ -1,6 +1,6 @@
 """Pictures of attacks: what changed, magnified until it is seen, and the path an attack took.
 
-The only file of attacks that draws; nothing is shown, figures are returned.
+Nothing is shown, figures are returned; charts of numbers are in `charts`.
 """
 import numpy as np
 

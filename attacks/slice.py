@@ -1,0 +1,108 @@
+"""A plane through image space, and how the network divides it: the place where an attack can be watched.
+
+The plane holds x, the direction to the adversarial image (right), and a random direction orthogonal to it (up), the
+latter as a measure: the boundary is usually near along the first and far along the second. What the picture cannot
+show: of 784 directions it has two, and another random one may look different.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arguments import count, number
+from .victim import Victim
+
+
+@dataclass(eq=False)
+class DecisionSlice:
+    """Classes over a plane.
+
+    Attributes
+    ----------
+    right, up : ndarray (P,)
+        Coordinates in the plane: Euclidean distances from x.
+    predicted : ndarray of int (P, P)
+        The class at (up[i], right[j]).
+    margin : ndarray (P, P)
+        By how many logits the true class leads, negative beyond the boundary.
+    path : ndarray (T, 2)
+        Where an attack's images lie, seen from above: (right, up) of their projection; empty if no film was given.
+    adversarial : float
+        How far right the adversarial image is.
+    inside : ndarray of bool (P, P)
+        Whether the point is an image at all, inside the bounds.
+    label : int
+    """
+
+    right: np.ndarray
+    up: np.ndarray
+    predicted: np.ndarray
+    margin: np.ndarray
+    path: np.ndarray
+    adversarial: float
+    inside: np.ndarray
+    label: int
+
+    def plot(self, ax=None, *, classes=None, eps=None):
+        """Draw it; `eps` adds the L2 ball's outline. See `charts.plane`."""
+        from .charts import plane
+
+        return plane(self, ax, classes=classes, eps=eps)
+
+
+def decision_slice(model, x, y, x_adv, *, film=None, extent=1.6, points=81, bounds=(0, 1), rng=None):
+    """What the network says on the plane through x, x_adv and a random direction.
+
+    Parameters
+    ----------
+    model : Module or callable
+    x, x_adv : arrays (C, H, W)
+        One image and its adversarial one.
+    y : int
+        The true class.
+    film : attacks.show.Film, optional
+        The attack's images, for its path.
+    extent : float
+        The plane reaches that many times the distance to x_adv, in all directions.
+    points : int
+        Along each side.
+    bounds : (low, high)
+        Only for ``inside``: the plane goes beyond, and the network is asked there too.
+    rng : numpy Generator, optional
+        For the random direction.
+
+    Returns
+    -------
+    DecisionSlice
+
+    Raises
+    ------
+    ValueError
+        If x_adv equals x: then there is no direction.
+    """
+    name = "decision_slice"
+    points, extent = count(name, "points", points, low=2), number(name, "extent", extent, above=True)
+    x, x_adv = np.asarray(x), np.asarray(x_adv)
+    if x.shape != x_adv.shape:
+        raise ValueError(f"{name}: x has shape {x.shape}, x_adv {x_adv.shape}; expected one image (C, H, W) each")
+    victim = Victim(name, model, x[None], np.array([y]), bounds=bounds)
+    rng = np.random.default_rng() if rng is None else rng
+    x = x.astype(np.float64)
+    forward = x_adv - x
+    distance = float(np.linalg.norm(forward))
+    if distance == 0:
+        raise ValueError(f"{name}: x_adv equals x, so there is no direction to look along; pass an attacked image")
+    forward /= distance
+    other = rng.standard_normal(x.shape)
+    other -= (other * forward).sum() * forward
+    other /= np.linalg.norm(other)
+    right = up = np.linspace(-extent * distance, extent * distance, points)
+    plane = (x + right[None, :, None, None, None] * forward + up[:, None, None, None, None] * other)
+    plane = plane.reshape(-1, *x.shape).astype(victim.x.dtype)
+    logits = victim.logits(plane, np.zeros(len(plane), int))
+    others = np.delete(logits, y, axis=1)
+    steps = np.array([image - x for image in film.images] if film else []).reshape(-1, x.size)
+    path = steps @ np.stack([forward.ravel(), other.ravel()], 1)
+    inside = ((plane >= bounds[0]) & (plane <= bounds[1])).reshape(len(plane), -1).all(1)
+    shape = points, points
+    return DecisionSlice(right, up, logits.argmax(1).reshape(shape), (logits[:, y] - others.max(1)).reshape(shape),
+                         path, distance, inside.reshape(shape), int(y))
