@@ -78,7 +78,7 @@ def robustness_curve(model, x, y, *, eps=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3), atta
     RobustnessCurve
     """
     name = "robustness_curve"
-    radii = np.unique([number(name, "eps", e) for e in np.atleast_1d(eps)] + [0.0])
+    radii = np.unique([number(name, "eps", e) for e in np.atleast_1d(eps).tolist()] + [0.0])
     confidence = number(name, "confidence", confidence, high=1 - 1e-9, above=True)
     victim = Victim(name, model, x, y, bounds=bounds)
     smallest, settings = np.where(victim.already, 0.0, np.inf), {}
@@ -93,6 +93,19 @@ def robustness_curve(model, x, y, *, eps=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3), atta
     interval = np.array([wilson(round(a * len(smallest)), len(smallest), confidence) for a in accuracy])
     settings = {k: v for k, v in settings.items() if k != "eps"}
     return RobustnessCurve(radii, accuracy, interval, smallest, getattr(attack, "__name__", str(attack)), settings)
+
+
+def from_results(name, results, confidence=0.95):
+    """The RobustnessCurve of results of one attack at several radii, for all images each."""
+    results = sorted(results, key=lambda r: float(np.max(r.settings["eps"])))
+    radii = np.array([0.0, *(float(np.max(r.settings["eps"])) for r in results)])
+    turned = np.array([results[0].status == "already_wrong", *(r.success for r in results)])
+    turned = np.logical_or.accumulate(turned)
+    count = turned.shape[1]
+    smallest = np.where(turned.any(0), radii[turned.argmax(0)], np.inf)
+    interval = np.array([wilson(count - t.sum(), count, confidence) for t in turned])
+    settings = {k: v for k, v in results[0].settings.items() if k != "eps"}
+    return RobustnessCurve(radii, 1 - turned.mean(1), interval, smallest, name, settings)
 
 
 @dataclass(eq=False)

@@ -145,9 +145,9 @@ def draw(ax, image, limits=(0, 1)):
 
 
 def _figure(figure, width, height):
+    """The figure given, as it is; or a new one of that size in inches."""
     if figure is None:
         import matplotlib.pyplot as plt
 
-        figure = plt.figure(layout="constrained")
-    figure.set_size_inches(width, height)
+        figure = plt.figure(figsize=(width, height), layout="constrained")
     return figure

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from minigrad.cli.arguments import number
+from minigrad.cli.subject import load
 from minigrad.files import write_atomically
 from minigrad.plots import new_figure, save
 
@@ -63,7 +64,7 @@ def run(arguments):
         raise ValueError(
             f"--out is {arguments.out}, expected the name of a PNG file, such as {arguments.out}.png"
         )
-    model, dataset = subject.load(arguments.run)
+    model, dataset = load(arguments.run)
     images, labels = subject.pictures(dataset, arguments.index)
     classes = subject.names_of(model, dataset)
     asked = subject.questions(model, images, labels, arguments.targets, classes)

@@ -1,36 +1,16 @@
-"""What is to be explained: a trained network, the pictures it is tested on, and the classes to ask about."""
+"""What is to be explained: which pictures, and which classes to ask about."""
 
 from difflib import get_close_matches
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 import minigrad
-from minigrad import data, models
 from minigrad.cli.predict import class_names
 from minigrad.plots import percent
 from minigrad.predict import predict
-from minigrad.runs import load_run
 
-PHOTOS = "squeezenet1_0"
 ROLES = "true, top1, top2 ... (the likeliest, the second ...), least (the unlikeliest), or the name of a class"
-
-
-def load(run):
-    """A network and its test pictures: of a run's folder or file, or SqueezeNet and its photographs.
-
-    Returns
-    -------
-    Module, Dataset
-    """
-    if str(run) == PHOTOS and not Path(run).exists():
-        return models.pretrained_squeezenet(), data.imagenet_samples()
-    model = load_run(run)
-    name = model.metadata.get("dataset")
-    if name not in data.names():
-        raise ValueError(f"{run} does not say what it learned from; train it with python -m minigrad train")
-    return model, data.load(name, "test")
 
 
 def pictures(dataset, index):

@@ -5,6 +5,7 @@ Exit status 0 if all that apply hold, 1 if one fails."""
 import numpy as np
 
 from minigrad.cli.arguments import number
+from minigrad.cli.subject import load
 
 from ..verify import TOLERANCE, verify
 from . import subject
@@ -23,7 +24,7 @@ def add_arguments(parser):
 
 def run(arguments):
     """Print the table; 1 if an identity fails."""
-    model, dataset = subject.load(arguments.run)
+    model, dataset = load(arguments.run)
     images, _ = subject.pictures(dataset, arguments.index)
     report = verify(model, images, layer=arguments.layer, tolerance=arguments.tolerance,
                     rng=np.random.default_rng(arguments.seed))  # fmt: skip

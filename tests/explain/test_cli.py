@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad
-from explain.cli import main, subject
+from explain.cli import figure, main, subject
 from explain.methods import METHODS, Setting, last_convolution, named_methods
 from minigrad import data, models
 
@@ -85,7 +85,7 @@ def test_all_methods_are_drawn_and_what_does_not_suit_is_said(tmp_path, capsys, 
     flat = minigrad.nn.Sequential(minigrad.nn.Flatten(), minigrad.nn.Linear(784, 10))
     dataset = data.load("digits", "test")
     flat.metadata = {"classes": list("0123456789")}
-    monkeypatch.setattr(subject, "load", lambda run: ({"flat": flat, "cnn": model.eval()}[run], dataset))
+    monkeypatch.setattr(figure, "load", lambda run: ({"flat": flat, "cnn": model.eval()}[run], dataset))
     for name, left_out in (("cnn", 0), ("flat", 5)):
         assert (
             main([name, "--methods", "all", "--index", "0", "--metrics", "none", "--out", str(tmp_path / "f.png")]) == 0

@@ -1,0 +1,42 @@
+"""``python -m attacks``: attack a trained network, and see how little it takes.
+
+python -m attacks RUN --attack pgd --eps 0.1 0.2 0.3 --samples 1000 --out FOLDER
+python -m attacks table RUN
+python -m attacks doctor RUN
+"""
+
+import sys
+
+from minigrad.cli.guard import Parser, status
+
+from . import attack, doctor, table
+
+COMMANDS = {"table": table, "doctor": doctor}
+
+
+def main(argv=None):
+    """Run a command.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        Arguments; those of the process if None.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 1 if `doctor` found a sign of masked gradients, 2 after an error, 130 after Ctrl-C.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    name = argv[0] if argv and argv[0] in COMMANDS else None
+    command = COMMANDS.get(name, attack)
+    summary, _, details = command.__doc__.partition("\n\n")
+    parser = Parser(
+        prog="python -m attacks" + (f" {name}" if name else ""),
+        description=f"{summary} {' '.join(details.split())}",
+        epilog=None if name else "A table of many attacks: python -m attacks table RUN. Are the gradients masked? "
+                                 "python -m attacks doctor RUN",
+    )
+    command.add_arguments(parser)
+    parser.add_argument("--traceback", action="store_true", help="after an error, show where in the program it arose")
+    return status("attacks", command.run, parser.parse_args(argv[1:] if name else argv))
