@@ -8,8 +8,10 @@ from .ddn import ddn
 from .decision import boundary, hop_skip_jump
 from .deepfool import deepfool
 from .doctor import doctor
+from .drift import explanation_drift
 from .ead import ead
 from .evaluate import robustness_curve, transfer_matrix
+from .explanations import manipulate_map
 from .fmn import fmn
 from .gradient import bim, fgsm, mi_fgsm, pgd
 from .images import fooling_image, image_to_image, rubbish_image
@@ -21,8 +23,8 @@ from .universal import adversarial_patch, universal_perturbation
 
 __all__ = [
     "AttackResult", "adversarial_patch", "apgd", "bim", "boundary", "carlini_wagner", "carry_over", "ddn",
-    "decision_slice", "deepfool", "doctor", "ead", "fgsm", "fmn", "fooling_image", "hop_skip_jump",
-    "image_to_image", "jsma", "mi_fgsm", "noise_baselines", "noise_matrix", "occlude", "one_pixel", "pgd",
-    "robustness_curve", "rubbish_image", "spatial", "square", "top_region", "transfer_matrix",
-    "universal_perturbation",
+    "decision_slice", "deepfool", "doctor", "ead", "explanation_drift", "fgsm", "fmn", "fooling_image",
+    "hop_skip_jump", "image_to_image", "jsma", "manipulate_map", "mi_fgsm", "noise_baselines", "noise_matrix",
+    "occlude", "one_pixel", "pgd", "robustness_curve", "rubbish_image", "spatial", "square", "top_region",
+    "transfer_matrix", "universal_perturbation",
 ]

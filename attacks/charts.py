@@ -1,4 +1,4 @@
-"""Charts of evaluations: robustness against radius, network against network, and a plane divided into classes.
+"""Charts: robustness against radius, network against network, a plane divided into classes, maps along an attack.
 
 Nothing is shown; every function draws into `ax`, or makes one, and returns it.
 """
@@ -108,6 +108,35 @@ def plane(found, ax=None, *, classes=None, eps=None):
     ax.set(xlabel="towards the adversarial image (L2)", ylabel="along a random direction (L2)",
            xlim=extent[:2], ylim=extent[2:])
     ax.legend(fontsize=8, loc="lower left")
+    return ax
+
+
+def drift(found, measure, ax=None):
+    """A Drift: one curve an explainer over the distance from the clean image, and where the class flips.
+
+    Parameters
+    ----------
+    found : Drift
+    measure : 'spearman', 'top_k' or 'ssim'
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes(5.4, 3.6) if ax is None else ax
+    for name, values in found.similarity.items():
+        ax.plot(found.distance, values[measure], ".-", markersize=4, linewidth=1.2, label=name)
+    flips = np.flatnonzero(found.predicted != found.predicted[0])
+    if len(flips):
+        ax.axvline(found.distance[flips[0]], color="#777777", linestyle=":")
+        ax.annotate("class flips", (found.distance[flips[0]], 1.02), xycoords=("data", "axes fraction"), fontsize=8,
+                    ha="center")
+    names = {"spearman": "rank correlation", "top_k": "part of the top tenth kept", "ssim": "structural similarity"}
+    ax.set(xlabel="L2 distance from the clean image", ylabel=f"{names[measure]} with the first map")
+    ax.grid(color="#dddddd", linewidth=0.6)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(fontsize=8, frameon=False)
     return ax
 
 
