@@ -2,15 +2,20 @@
 
     python -m benchmarks                     the training step of mnist_cnn, beside PyTorch
     python -m benchmarks training --batch 16 64 256
+    python -m benchmarks kernels             each kernel on the layers of a network, beside PyTorch's
     python -m benchmarks explain             attribution methods, beside Captum
+    python -m benchmarks attacks             attacks on 100 images, beside Foolbox
 """
 import argparse
 import importlib.util
 import platform
+import tempfile
 
 import numba
 
+from .attacks import ATTACKS, trained
 from .attribution import METHODS
+from .layers import INPUTS
 from .rounds import compare, table
 
 TORCH = ["torch", "torch_channels_last", "torch_fused", "torch_channels_last_fused"]
@@ -20,28 +25,42 @@ def main():
     """Print a table for each workload."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("training", "explain"), default="training")
-    parser.add_argument("--batch", type=int, nargs="+", default=[64], help="batch sizes of the training step")
+    parser.add_argument("what", nargs="?", choices=("training", "kernels", "explain", "attacks"), default="training")
+    parser.add_argument("--batch", type=int, nargs="+", default=[64], help="batch sizes of training and kernels")
+    parser.add_argument("--network", choices=INPUTS, default="mnist_cnn", help="whose layers the kernels work on")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="attribution methods")
+    parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=ATTACKS, help="attacks")
+    parser.add_argument("--run", metavar="FILE", help="model.safetensors of the mnist_cnn to attack (default: one that "
+                                                      "is trained on the embedded digits first)")
     parser.add_argument("--rounds", type=int, default=9, help="turns that every library takes")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {numba.get_num_threads()} threads, medians of {arguments.rounds} interleaved rounds")
     if arguments.what == "training":
         for size in arguments.batch:
             title = f"training step of mnist_cnn with Adam, batch {size}"
-            show(title, "torch", TORCH, "training", size, arguments.rounds)
-    else:
+            show(title, "torch", TORCH, "training", [size], arguments.rounds)
+    elif arguments.what == "kernels":
+        for size in arguments.batch:
+            title = f"{arguments.network}, batch {size}"
+            show(title, "torch", TORCH[:2], "kernels", [arguments.network, size], arguments.rounds)
+    elif arguments.what == "explain":
         for method in arguments.methods:
-            show(f"{method}, 16 images, mnist_cnn", "captum", ["captum"], "attribution", method, arguments.rounds)
+            show(f"{method}, 16 images, mnist_cnn", "captum", ["captum"], "attribution", [method], arguments.rounds)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            run = arguments.run or trained(folder)
+            for attack in arguments.attacks:
+                title = f"{attack}, 100 images, mnist_cnn"
+                show(title, "foolbox", ["foolbox"], "attacks", [attack, run], arguments.rounds)
 
 
-def show(title, package, peers, workload, setting, rounds):
+def show(title, package, peers, workload, settings, rounds):
     """Compare minigrad with its peers on one workload, if their package is installed, and print the table."""
     if not importlib.util.find_spec(package):
         print(f"{package} is not installed: left out")
         peers = []
-    print(title)
-    print("\n".join(table(compare(["minigrad", *peers], workload, setting, rounds=rounds), "minigrad")), flush=True)
+    for call, times in compare(["minigrad", *peers], workload, *settings, rounds=rounds).items():
+        print("\n".join([f"{title}: {call}" if call else title, *table(times, "minigrad")]), flush=True)
 
 
 if __name__ == "__main__":

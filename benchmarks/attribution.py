@@ -47,20 +47,13 @@ def captum(method):
 
     import torch
     from captum import attr
-    from torch import nn
 
     from .training import threads
 
     warnings.simplefilter("ignore")  # it warns of its hooks at every call
     torch.set_num_threads(threads())
     model, x, y, pool, squares = _setting()
-    net = nn.Sequential(
-        nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-                      nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-        nn.Flatten(), nn.Sequential(nn.Linear(1568, 500), nn.ReLU(), nn.Linear(500, 10))).eval()
-    names = {"features": "0", "classifier": "2"}
-    net.load_state_dict({f"{names[k.split('.')[0]]}.{k.split('.', 1)[1]}": torch.from_numpy(v)
-                         for k, v in model.state_dict().items()})
+    net = twin(model)
     x, y, pool, squares = (torch.from_numpy(a) for a in (x, y, pool, squares))
     many = {"feature_mask": squares[None, None], "n_samples": 500, "perturbations_per_eval": 100}
     calls = {
@@ -78,3 +71,18 @@ def captum(method):
             x, (1, 10, 10), strides=(1, 2, 2), target=y, perturbations_per_eval=10),
     }
     return calls[method]
+
+
+def twin(model):
+    """The same `mnist_cnn` in PyTorch, with the same weights."""
+    import torch
+    from torch import nn
+
+    net = nn.Sequential(
+        nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+                      nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        nn.Flatten(), nn.Sequential(nn.Linear(1568, 500), nn.ReLU(), nn.Linear(500, 10))).eval()
+    names = {"features": "0", "classifier": "2"}
+    net.load_state_dict({f"{names[k.split('.')[0]]}.{k.split('.', 1)[1]}": torch.from_numpy(v)
+                         for k, v in model.state_dict().items()})
+    return net

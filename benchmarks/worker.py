@@ -22,8 +22,7 @@ def main(library, workload, *settings):
     calls = getattr(module, library)(*(int(s) if s.isdigit() else s for s in settings))
     calls = calls if isinstance(calls, dict) else {"": calls}
     for call in calls.values():
-        for _ in range(3):
-            call()
+        measured(call, 0)
     print("ready", flush=True)
     for _ in sys.stdin:
         share = SECONDS / len(calls) ** 0.5
@@ -31,9 +30,9 @@ def main(library, workload, *settings):
 
 
 def measured(call, seconds):
-    """The median time of one call, in milliseconds."""
+    """The median time of one call, in milliseconds: of three at least, unless one takes more than a second."""
     times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 3:
+    while time.perf_counter() < end or len(times) < 3 and max(times, default=0) < 1000:
         start = time.perf_counter()
         call()
         times.append(1e3 * (time.perf_counter() - start))
