@@ -125,7 +125,7 @@ def manipulate_map(model, x, y=None, *, eps, goal="top_k", target_map=None, k=No
     if random_start:
         start = Ball(norm, victim.x, 0.1 * eps, victim.bounds).random(rngs, np.arange(len(victim.x)))
         x_now = np.where(_per_sample(victim.already), victim.x, start)
-    best, reached = victim.x.copy(), np.full(len(victim.x), -np.inf)
+    best, reached = victim.x.copy(), task.score(minigrad.Tensor(task.original), np.arange(len(victim.x))).data.copy()
     todo, size = victim.todo, np.broadcast_to(eps * rel_stepsize, len(victim.x))
     with Path(victim, steps + 1, callback, progress) as path:
         for step in range(steps + 1):
