@@ -34,6 +34,29 @@ def curve(found, ax=None, label=None):
     return ax
 
 
+def certified(found, ax=None, label=None):
+    """Certificates: the accuracy that is certain within each L2 radius, as steps.
+
+    Parameters
+    ----------
+    found : Certificates
+    ax : matplotlib Axes, optional
+    label : str, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes(5, 3.4) if ax is None else ax
+    radii = np.linspace(0, max(found.radius.max() * 1.05, 1e-3), 200)
+    ax.plot(radii, 100 * found.accuracy(radii), label=label or f"sigma {found.sigma:g}")
+    ax.set(xlabel="radius (L2)", ylabel="certified accuracy (%)", ylim=(-2, 102), xlim=(0, None))
+    ax.grid(color="#dddddd", linewidth=0.6)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False)
+    return ax
+
+
 def matrix(found, ax=None):
     """A TransferMatrix as a table of colours and numbers, the control below.
 

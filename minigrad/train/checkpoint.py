@@ -10,7 +10,7 @@ A file also says what it belongs to (`belongings`), since the state of one run p
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import partial
 
 import numpy as np
@@ -106,7 +106,7 @@ def read(path):
     return arrays, meta
 
 
-def belongings(run, train, test, batch_size, augment, label_smoothing):
+def belongings(run, train, test, batch_size, augment, perturb, label_smoothing):
     """Describe in JSON what a run's numbers depend on and a checkpoint does not hold, for people to compare too."""
     model, optimizer, schedule = run.model, run.optimizer, run.schedule
     named = [(path, part.shape) for path, part in (*model.named_parameters(), *model.named_buffers())]
@@ -121,6 +121,7 @@ def belongings(run, train, test, batch_size, augment, label_smoothing):
         "test set": _contents(test),
         "batch_size": batch_size,
         "augment": _called(augment),
+        "perturb": _called(perturb),
         "label_smoothing": label_smoothing,
     }
 
@@ -143,10 +144,12 @@ def _digest(content):
 
 
 def _called(function):
-    """A function's name, with the settings that a functools.partial gives it."""
+    """A function's name, with the settings that a functools.partial or a dataclass gives it."""
     if isinstance(function, partial):
         settings = [*map(repr, function.args), *(f"{k}={v!r}" for k, v in function.keywords.items())]
         return f"{_called(function.func)}({', '.join(settings)})"
+    if is_dataclass(function):
+        return repr(function)
     return function and getattr(function, "__qualname__", type(function).__qualname__)
 
 

@@ -54,7 +54,7 @@ def train_step(model, optimizer, images, labels, *, label_smoothing=0.0, anomaly
 
 
 def fit(model, train, test, *, epochs=10, batch_size=64, optimizer, schedule=None, rng, checkpoint=None, resume=False,
-        progress=True, augment=None, label_smoothing=0.0, anomaly=False):
+        progress=True, augment=None, perturb=None, callback=None, label_smoothing=0.0, anomaly=False):
     """Train a classifier and test it after every epoch.
 
     The same arguments and the same state of `rng` give the same weights to the last bit, on the same number of threads,
@@ -83,6 +83,12 @@ def fit(model, train, test, *, epochs=10, batch_size=64, optimizer, schedule=Non
         Show a bar (on a terminal) and a line an epoch on stderr.
     augment : callable, optional
         ``augment(images, rng=rng) -> images``, such as ``functools.partial(data.shift, pixels=2)``.
+    perturb : callable, optional
+        ``perturb(model, images, labels, step=, rng=) -> images``: what is learned from in place of a batch, made with
+        the model as it is at that step (counted from 0), as adversarial training does.
+    callback : callable, optional
+        ``callback(model, history)`` after every epoch, with the model in evaluation mode. Training ends if it returns
+        True.
     label_smoothing : float in [0, 1]
         The part of each target that is spread evenly over the classes, in training only.
     anomaly : bool
@@ -110,14 +116,19 @@ def fit(model, train, test, *, epochs=10, batch_size=64, optimizer, schedule=Non
     run = Run(model, optimizer, schedule, *rng.spawn(2))
     shown = Progress(progress, epochs, len(train))
     save = _saver(run, checkpoint, resume, shown,
-                  belongings(run, train, test, batch_size, augment, label_smoothing))
+                  belongings(run, train, test, batch_size, augment, perturb, label_smoothing))
     feed = batches(train, batch_size, rng=run.augmentation, augment=augment)
     with _until_stopped(checkpoint) as stopped, shown:
         while run.position.epoch < epochs:
-            _train_epoch(run, feed, shown, stopped, label_smoothing=label_smoothing, anomaly=anomaly)
-            if run.position.batch == len(feed):
+            _train_epoch(run, feed, shown, stopped, perturb, label_smoothing=label_smoothing, anomaly=anomaly)
+            closed = run.position.batch == len(feed)
+            if closed:
                 _close_epoch(run, test, shown)
             save()
+            if closed and callback is not None:
+                model.eval()
+                if callback(model, run.history):
+                    break
             if stopped():
                 at = run.position
                 raise KeyboardInterrupt(f"fit: stopped after {at.epoch} of {epochs} epochs and {at.batch} of "
@@ -142,13 +153,16 @@ def _saver(run, checkpoint, resume, shown, belongs):
     return lambda: run.save(checkpoint, belongs)
 
 
-def _train_epoch(run, feed, shown, stopped, **options):
+def _train_epoch(run, feed, shown, stopped, perturb, **options):
     """Train to the end of the epoch, or until somebody wants to stop."""
     at, schedule = run.position, run.schedule
     run.model.train()
     shown.start(at.epoch, at.images)
     order, begun = run.draw_order(len(feed.dataset)), perf_counter() - at.seconds
     for images, labels in feed.walk(order, at.batch):
+        if perturb is not None:
+            step = at.epoch * len(feed) + at.batch
+            images = perturb(run.model, images, labels, step=step, rng=run.augmentation)
         try:
             loss, right = train_step(run.model, run.optimizer, images, labels, **options)
         except FloatingPointError as error:
