@@ -5,11 +5,19 @@ Nothing is shown, figures are returned; charts of numbers are in `charts`.
 import numpy as np
 
 COMPARED = ("clean", "adversarial", "difference")
+FACTORS = (1, 2, 5, 10, 20, 50, 100)
 
 
 def magnified(x_adv, x, factor=10.0):
     """0.5 + factor (x_adv - x), cut to [0, 1]: grey is no change, white more, black less."""
     return np.clip(0.5 + factor * (np.asarray(x_adv, np.float64) - x), 0, 1)
+
+
+def fitting(change):
+    """The largest of `FACTORS` that, of the values that changed, cuts off no more than one in a hundred."""
+    changed = np.abs(change[change != 0])
+    largest = np.quantile(changed, 0.99) if len(changed) else 0
+    return max(f for f in FACTORS if f == 1 or f * largest <= 0.5 + 1e-5)
 
 
 def compare(result, index=None, *, factor=10.0, labels=None, figure=None):

@@ -5,7 +5,9 @@ python -m attacks table RUN
 python -m attacks doctor RUN
 """
 
+import argparse
 import sys
+import textwrap
 
 from minigrad.cli.guard import Parser, status
 
@@ -30,12 +32,11 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else list(argv)
     name = argv[0] if argv and argv[0] in COMMANDS else None
     command = COMMANDS.get(name, attack)
-    summary, _, details = command.__doc__.partition("\n\n")
     parser = Parser(
         prog="python -m attacks" + (f" {name}" if name else ""),
-        description=f"{summary} {' '.join(details.split())}",
-        epilog=None if name else "A table of many attacks: python -m attacks table RUN. Are the gradients masked? "
-                                 "python -m attacks doctor RUN",
+        description=textwrap.fill(" ".join(command.__doc__.split()), 79),
+        epilog=command.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_arguments(parser)
     parser.add_argument("--traceback", action="store_true", help="after an error, show where in the program it arose")

@@ -2,7 +2,7 @@
 
 For attacks that take a radius the figure shows the largest, and several radii make a curve of robust accuracy. Written
 into the folder --out: examples.png, results.txt and .json, adversarial.safetensors (the images and their labels), and
-curve.png."""
+curve.png. Ctrl-C keeps the attacks that are done."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,15 @@ from minigrad.plots import new_figure, save
 from .. import charts, evaluate, show
 from . import menu
 
-NORMS = ("linf", "l2", "l1", "l0")
+NORMS, RADII = ("linf", "l2", "l1", "l0"), (0.1, 0.2, 0.3)
+EXAMPLES = """\
+examples:
+  python -m attacks runs/mnist --attack fgsm pgd --eps 0.1 0.2 0.3 --samples 1000
+  python -m attacks runs/mnist --attack pgd --norm l2 --eps 0.5 1 2 --out attacked/l2
+  python -m attacks runs/mnist --attack deepfool ddn carlini_wagner
+  python -m attacks table runs/mnist    a table of many attacks
+  python -m attacks doctor runs/mnist   are the gradients masked?
+"""
 
 
 def add_arguments(parser):
@@ -26,41 +34,63 @@ def add_arguments(parser):
     add("run", metavar="RUN", help="the folder of a run, a .safetensors file, or squeezenet1_0 for photographs")
     add("--attack", type=one_of("attack", menu.NAMES), nargs="+", default=["pgd"], metavar="NAME",
         help=f"some of {', '.join(menu.NAMES)} (default: pgd)")
-    add("--eps", type=number(float, 0), nargs="+", default=[0.1, 0.2, 0.3], metavar="E",
-        help=f"radii for {', '.join(menu.BALL)}, in pixel values of 0 to 1 (default: 0.1 0.2 0.3)")
+    add("--eps", type=number(float, 0), nargs="+", metavar="E",
+        help=f"radii for {', '.join(menu.BALL)}, in pixel values of 0 to 1 (default: 0.1 0.2 0.3); the others look for "
+             "the smallest change")
     add("--norm", choices=NORMS, help="the norm, where an attack has several (default: the attack's first)")
     add("--steps", type=number(int, 1), metavar="N", help="steps, or queries of square (default: the attack's)")
     add("--samples", type=number(int, 1), default=100, metavar="N", help="of the first test images (default: 100)")
     add("--shown", type=number(int, 1), default=8, metavar="N", help="images in the figure (default: 8)")
+    add("--magnify", type=number(float, 0, open_low=True), metavar="F",
+        help="how much the differences are magnified (default: as much as fits)")
     add("--seed", type=number(int, 0), default=0, metavar="N", help="for whatever is random (default: 0)")
     add("--out", type=Path, default=Path("attacked"), metavar="FOLDER", help="where to write (default: attacked)")
 
 
 def run(arguments):
     """Attack, print the table, write everything."""
+    jobs = _jobs(arguments)
     model, dataset = load(arguments.run)
     x, y = dataset.images[:arguments.samples], dataset.labels[:arguments.samples]
-    rows = []
-    for name in arguments.attack:
-        for eps in sorted(arguments.eps) if name in menu.BALL else [None]:
-            rows.append(menu.run(name, model, x, y, eps=eps, norm=arguments.norm, steps=arguments.steps,
-                                 seed=arguments.seed, progress=True))
-    text = f"{arguments.run}, the first {len(x)} test images\n{menu.as_text(rows)}"
+    about = {"dataset": dataset.name, "images": len(x), "seed": arguments.seed,
+             "clean accuracy": float((menu.predicted(model, x) == y).mean())}
+    rows, stopped = [], None
+    try:
+        for name, options in jobs:
+            rows.append(menu.run(name, model, x, y, options, seed=arguments.seed))
+    except KeyboardInterrupt as error:
+        if not rows:
+            raise
+        stopped = str(error) or "stopped"
+    text = (f"{dataset.name}, the first {len(x)} test images, clean accuracy {about['clean accuracy']:.1%}\n"
+            f"{menu.as_text(rows)}\n{menu.LEGEND}")
     print(text)
     last = {row.attack: row for row in rows}
-    wrote = _write(arguments.out, text, rows, last, y)
+    wrote = _write(arguments.out, text, menu.as_json(rows, **about), last, y)
     wrote.append(_examples(arguments, model, dataset, last))
-    if len(arguments.eps) > 1 and any(name in menu.BALL for name in arguments.attack):
+    if len({row.setting for row in rows if row.attack in menu.BALL}) > 1:
         wrote.append(_curve(arguments.out, rows))
     print(f"\nsaved {', '.join(wrote)} in {arguments.out}")
+    if stopped:
+        raise KeyboardInterrupt(f"{stopped}; {arguments.out} holds what was done before")
 
 
-def _write(out, text, rows, last, y):
+def _jobs(arguments):
+    """What is to be done, attack by attack and radius by radius; refuses what an attack does not take."""
+    if arguments.eps and not set(arguments.attack) & set(menu.BALL):
+        raise ValueError(f"{' and '.join(arguments.attack)} look for the smallest change and take no radius; leave "
+                         "--eps out")
+    radii = sorted(set(arguments.eps or RADII))
+    return [(name, menu.options(name, norm=arguments.norm, eps=eps, steps=arguments.steps))
+            for name in dict.fromkeys(arguments.attack) for eps in (radii if name in menu.BALL else [None])]
+
+
+def _write(out, text, numbers, last, y):
     from safetensors.numpy import save as as_bytes
 
     images = {name: np.ascontiguousarray(row.result.x_adv) for name, row in last.items()}
     content = {"results.txt": f"{text}\n".encode(),
-               "results.json": (json.dumps(menu.as_json(rows), indent=2) + "\n").encode(),
+               "results.json": (json.dumps(numbers, indent=2) + "\n").encode(),
                "adversarial.safetensors": as_bytes({**images, "labels": y})}
     for name, data in content.items():
         write_atomically(out / name, data, caller="attacks")
@@ -74,11 +104,12 @@ def _examples(arguments, model, dataset, last):
     for part, row in zip(parts, last.values(), strict=True):
         result = row.result
         order = np.argsort(result.status != "success", kind="stable")[:arguments.shown]
+        factor = arguments.magnify or show.fitting(result.x_adv[order] - result.x[order])
         after = menu.predicted(model, result.x_adv[order])
         labels = [f"{_short(dataset.classes[dataset.labels[i]])}\n{_short(dataset.classes[k])}"
                   if result.success[i] else f"{_short(dataset.classes[dataset.labels[i]])}\nstands"
                   for i, k in zip(order, after, strict=True)]
-        show.compare(result, order, labels=labels, figure=part)
+        show.compare(result, order, labels=labels, factor=factor, figure=part)
         name = ", ".join(filter(None, [row.attack, row.setting]))
         part.suptitle(f"{name}: {row.rate:.0%} turned (above: what it is, what it is taken for)", fontsize=10, x=0.01,
                       ha="left")

@@ -9,6 +9,12 @@ from minigrad.cli.subject import load
 
 from ..doctor import doctor
 
+EXAMPLES = """\
+examples:
+  python -m attacks doctor runs/mnist
+  python -m attacks doctor runs/robust --eps 0.3 --substitute runs/mnist
+"""
+
 
 def add_arguments(parser):
     """Declare what the command understands."""

@@ -1,6 +1,7 @@
-"""The attacks by name, with the settings that a command line gives them."""
+"""The attacks by name, and one of them as a row of a table."""
 
 import inspect
+import sys
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,14 +10,16 @@ import attacks
 import minigrad
 from minigrad.train import evaluation_mode
 
+from ..evaluate import wilson
 from ..result import AttackResult
 
 BALL = ("fgsm", "bim", "pgd", "mi_fgsm", "apgd", "square")
 MINIMAL = ("deepfool", "carlini_wagner", "ddn", "fmn", "ead", "jsma", "one_pixel", "boundary", "hop_skip_jump",
            "spatial")
 NAMES = (*BALL, *MINIMAL)
-BUDGETS = {"carlini_wagner": {"steps": 1000}, "ead": {"steps": 200}, "boundary": {"steps": 2000},
-           "hop_skip_jump": {"steps": 16}, "one_pixel": {"steps": 30}}  # what minutes allow, in place of the papers'
+BUDGETS = {"carlini_wagner": {"binary_search_steps": 5, "steps": 500, "initial_const": 1.0},
+           "ead": {"steps": 100}, "boundary": {"steps": 2000}, "hop_skip_jump": {"steps": 16},
+           "one_pixel": {"steps": 30}}  # what minutes allow, in place of the papers' hours
 
 
 @dataclass
@@ -28,63 +31,97 @@ class Row:
     attack, setting : str
     accuracy : float
         Of all images, the part that stays right.
+    interval : (float, float)
+        Wilson's interval of the accuracy, 95 %.
     rate : float
         Of those right from the start, the part turned.
-    l0, l1, l2, linf : float
-        Mean distances of those turned; `median_l2` the median.
+    mean, median : dict of str to float
+        ``l0 l1 l2 linf`` of those turned; NaN if there is none.
     queries, seconds : float
         Forward passes and seconds per image.
+    result : AttackResult
     """
 
     attack: str
     setting: str
     accuracy: float
+    interval: tuple
     rate: float
-    l0: float
-    l1: float
-    l2: float
-    linf: float
-    median_l2: float
+    mean: dict
+    median: dict
     queries: float
     seconds: float
     result: AttackResult = field(repr=False)
 
 
-def run(name, model, x, y, *, eps=None, norm=None, steps=None, seed=0, progress=False):
-    """One attack by name, as a Row; what the attack does not take is refused by name."""
+def options(name, **wanted):
+    """What an attack is called with: the budget it has here, and what is wanted of it and not None.
+
+    Raises
+    ------
+    ValueError
+        If the attack does not take it.
+    """
+    takes = inspect.signature(getattr(attacks, name)).parameters
+    found = dict(BUDGETS.get(name, {}))
+    for key, value in wanted.items():
+        if value is None:
+            continue
+        key = "n_queries" if (name, key) == ("square", "steps") else key
+        if key not in takes:
+            raise ValueError(f"{name} takes no {key}; leave --{key} out, or attack with {name} alone")
+        found[key] = value
+    return found
+
+
+def run(name, model, x, y, given, *, seed=0):
+    """One attack by name with the options given, as a Row; a bar shows how far it is, on a terminal.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C: the numbers of half an attack are not that attack's.
+    """
     attack = getattr(attacks, name)
     takes = inspect.signature(attack).parameters
-    options = dict(BUDGETS.get(name, {}))
-    counted = "n_queries" if name == "square" else "steps"
-    for key, value in (("eps", eps), ("norm", norm), (counted, steps)):
-        if value is not None:
-            if key not in takes:
-                raise ValueError(f"{name} takes no {key}; leave --{key} out")
-            options[key] = value
-    if "rng" in takes:
-        options["rng"] = np.random.default_rng(seed)
-    if "progress" in takes:
-        options["progress"] = progress
-    result = attack(model, x, y, **options)
+    chance = {"rng": np.random.default_rng(seed)} if "rng" in takes else {}
+    result = attack(model, x, y, **given, **chance, progress=sys.stderr.isatty())
+    if result.extra.get("interrupted"):
+        raise KeyboardInterrupt(f"stopped during {name}")
     turned = result.status == "success"
-    mean = {k: float(v[turned].mean()) if turned.any() else float("nan") for k, v in result.distance.items()}
-    said = {k: v for k, v in options.items() if k not in ("rng", "progress")}
-    return Row(name, ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in said.items()),
-               float((~result.success).mean()), result.rate(), **mean,
-               median_l2=float(np.median(result.distance["l2"][turned])) if turned.any() else float("nan"),
-               queries=float(result.queries.mean()), seconds=result.seconds / len(x), result=result)
+    far = {k: v[turned] if turned.any() else np.array([np.nan]) for k, v in result.distance.items()}
+    stands = ~result.success
+    return Row(name, ", ".join(_said(k, v) for k, v in given.items()), float(stands.mean()),
+               wilson(stands.sum(), len(x)), result.rate(), {k: float(v.mean()) for k, v in far.items()},
+               {k: float(np.median(v)) for k, v in far.items()}, float(result.queries.mean()),
+               result.seconds / len(x), result)
 
 
-COLUMNS = (("attack", "{}", "attack"), ("setting", "{}", "setting"), ("accuracy", "{:.1%}", "accuracy"),
-           ("rate", "{:.1%}", "turned"), ("linf", "{:.3f}", "Linf"), ("l2", "{:.3f}", "L2"),
-           ("median_l2", "{:.3f}", "median"), ("l1", "{:.1f}", "L1"), ("l0", "{:.0f}", "L0"),
-           ("queries", "{:.0f}", "queries"), ("seconds", "{:.3f}", "s/image"))
+def _said(key, value):
+    key = {"binary_search_steps": "searches", "initial_const": "c", "n_queries": "queries"}.get(key, key)
+    return f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+
+
+COLUMNS = {
+    "attack": lambda row: row.attack,
+    "setting": lambda row: row.setting,
+    "accuracy": lambda row: f"{row.accuracy:.1%}",
+    "turned": lambda row: f"{row.rate:.1%}",
+    "Linf": lambda row: f"{row.mean['linf']:.3f}",
+    "L2": lambda row: f"{row.mean['l2']:.3f}",
+    "L2 median": lambda row: f"{row.median['l2']:.3f}",
+    "L1": lambda row: f"{row.mean['l1']:.1f}",
+    "L0": lambda row: f"{row.mean['l0']:.0f}",
+    "queries": lambda row: f"{row.queries:.0f}",
+    "s/image": lambda row: f"{row.seconds:.3f}",
+}
+LEGEND = ("accuracy: of all images, what stays right; turned: of those right from the start; distances: means (and one "
+          "median) over those turned; queries: forward passes per image")
 
 
 def as_text(rows):
     """The rows as lines of text."""
-    cells = [[title for _, _, title in COLUMNS]]
-    cells += [[form.format(getattr(row, key)) for key, form, _ in COLUMNS] for row in rows]
+    cells = [list(COLUMNS), *([say(row) for say in COLUMNS.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     signs = ["<", "<", *">" * (len(COLUMNS) - 2)]
     return "\n".join("  ".join(f"{c:{s}{w}}" for c, s, w in zip(line, signs, widths, strict=True)) for line in cells)
@@ -92,18 +129,19 @@ def as_text(rows):
 
 def as_markdown(rows):
     """The rows as a table in Markdown."""
-    lines = ["| " + " | ".join(title for _, _, title in COLUMNS) + " |",
-             "|" + "|".join("---" if i < 2 else "--:" for i in range(len(COLUMNS))) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(form.format(getattr(row, key)) for key, form, _ in COLUMNS) + " |"
-                              for row in rows])
+    lines = [list(COLUMNS), ["---"] * 2 + ["--:"] * (len(COLUMNS) - 2),
+             *([say(row) for say in COLUMNS.values()] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def as_json(rows):
-    """The rows as numbers and text, without the images."""
+def as_json(rows, **about):
+    """The rows as numbers and text, without the images, below what is said about all of them."""
     def plain(value):
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
         return None if isinstance(value, float) and not np.isfinite(value) else value
 
-    return [{k: plain(v) for k, v in vars(row).items() if k != "result"} for row in rows]
+    return {**about, "rows": [{k: plain(v) for k, v in vars(row).items() if k != "result"} for row in rows]}
 
 
 def predicted(model, x):
