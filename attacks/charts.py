@@ -4,6 +4,8 @@ Nothing is shown; every function draws into `ax`, or makes one, and returns it.
 """
 import numpy as np
 
+from .norms import as_norm
+
 ATTACKED, CLEAN = "#c0392b", "#2a6fb0"
 
 
@@ -89,7 +91,7 @@ def matrix(found, ax=None):
     return ax
 
 
-def plane(found, ax=None, *, classes=None, eps=None):
+def plane(found, ax=None, *, classes=None, eps=None, norm="l2"):
     """A DecisionSlice: the classes as areas, x, the adversarial image, and the attack's path between them.
 
     Parameters
@@ -99,7 +101,9 @@ def plane(found, ax=None, *, classes=None, eps=None):
     classes : sequence of str, optional
         The classes' names.
     eps : float, optional
-        Radius of an L2 ball around x, to be drawn as a circle.
+        Radius of a ball around x, whose outline is drawn.
+    norm : 'l2', 'linf' or 'l1'
+        Of that ball.
 
     Returns
     -------
@@ -126,8 +130,8 @@ def plane(found, ax=None, *, classes=None, eps=None):
     ax.plot(0, 0, "o", color=CLEAN, label="x")
     ax.plot(found.adversarial, 0, "X", color=ATTACKED, label="adversarial")
     if eps is not None:
-        turn = np.linspace(0, 2 * np.pi, 200)
-        ax.plot(eps * np.cos(turn), eps * np.sin(turn), "--", color=CLEAN, linewidth=1, label=f"L2 ball, eps {eps:g}")
+        title = type(as_norm("plane", norm)).__name__
+        ax.plot(*found.outline(eps, norm).T, "--", color=CLEAN, linewidth=1, label=f"{title} ball, eps {eps:g}")
     ax.set(xlabel="towards the adversarial image (L2)", ylabel="along a random direction (L2)",
            xlim=extent[:2], ylim=extent[2:])
     ax.legend(fontsize=8, loc="lower left")

@@ -77,8 +77,8 @@ def doctor(model, x, y, *, eps=0.1, steps=40, queries=500, substitute=None, boun
     Returns
     -------
     Report
-        Of the symptoms ``randomness, flat_gradients, wrong_gradients, one_step, black_box, restarts, unbounded`` and
-        ``transfer`` (with a substitute).
+        Of the symptoms ``randomness, flat_gradients, wrong_gradients, one_step, black_box, restarts, saturation,
+        larger_ball, unbounded`` and ``transfer`` (with a substitute).
 
     References
     ----------
@@ -117,7 +117,7 @@ class _Case:
         zero = (g == 0).reshape(len(g), -1).mean(1)
         flat = float((zero == 1).mean())
         return Symptom("flat_gradients", flat, flat > 0.05,
-                       f"{flat:.0%} of the images have a gradient of 0 ({zero.mean():.0%} of all values are 0)",
+                       f"{flat:.0%} of the images have a gradient of 0 or NaN ({zero.mean():.0%} of all values are 0)",
                        "differentiate the margin in place of the cross-entropy (loss='margin'), rescale the logits, or "
                        "replace what has no derivative by something smooth in the backward pass")
 
@@ -128,10 +128,12 @@ class _Case:
         moved = np.clip(self.x + step * np.sign(g), low, high).astype(self.x.dtype)
         promised = (g * (moved - self.x)).reshape(len(g), -1).sum(1)
         risen = self._loss(moved)[1] - before
-        wrong = float((risen <= 0.1 * promised).mean())  # a convex loss rises by more than was promised
+        sloped = promised > 0
+        lied = risen[sloped] <= 0.1 * promised[sloped]  # a convex loss rises by more than was promised
+        wrong = float(lied.mean()) if len(lied) else 0.0
         return Symptom("wrong_gradients", wrong, wrong > 0.3,
-                       f"for {wrong:.0%} of the images a step of {step:g} raises the loss by less than a tenth of what "
-                       "the gradient promises",
+                       f"for {wrong:.0%} of the images with a gradient a step of {step:g} raises the loss by less than "
+                       "a tenth of what the gradient promises",
                        "check for steps, quantisation or noise in front of the network; attack what comes after them")
 
     def against_pgd(self, queries, substitute):
@@ -150,6 +152,7 @@ class _Case:
         gain = float((again & ~base).mean())
         found.append(Symptom("restarts", gain, gain > 0.15, f"five restarts turn {gain:.0%} more than one walk",
                              "the loss has many dead ends: report many restarts, or APGD"))
+        found += [self._saturation(base, walk), self._larger_ball(base, walk)]
         room = self.bounds[1] - self.bounds[0]
         options = {**walk, "abs_stepsize": 2.5 * room / self.steps}
         left = float((~pgd(self.model, self.x, self.y, eps=room, loss="margin", **options).success).mean())
@@ -162,6 +165,23 @@ class _Case:
             found.append(self._beats(base, carried, "transfer", "examples made for the substitute",
                                      "attack the substitute, or mix both gradients"))
         return found
+
+    def _saturation(self, base, walk):
+        """Where the softmax is sure of itself, the cross-entropy has no slope left, and the logits still have."""
+        lead = float(np.median(self.victim.gap(self.victim.logits(self.x, self.index), self.index)))
+        more = float((pgd(self.model, self.x, self.y, eps=self.eps, loss="margin", **walk).success & ~base).mean())
+        return Symptom("saturation", more, more > 0.05,
+                       f"the true class leads by {lead:.3g} logits (median); PGD on the margin turns {more:.0%} that "
+                       "PGD on the cross-entropy does not", "attack the margin (loss='margin' or 'dlr')")
+
+    def _larger_ball(self, base, walk):
+        """In a ball four times as large the same attack, with steps as much longer, has to find more."""
+        options = {**walk, "abs_stepsize": 4 * walk["abs_stepsize"]}
+        wide = pgd(self.model, self.x, self.y, eps=4 * self.eps, **options).success.mean()
+        gain = float(wide - base.mean())
+        return Symptom("larger_ball", gain, gain < 0.02 and base.mean() < 0.95,
+                       f"PGD turns {base.mean():.0%} with eps {self.eps:g}, {wide:.0%} with {4 * self.eps:g}",
+                       "a larger ball holds more examples: if eps is not tiny, the attack is broken")
 
     def _beats(self, base, other, name, what, remedy):
         """A weaker attack turns images that PGD does not."""

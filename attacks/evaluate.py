@@ -76,6 +76,7 @@ def robustness_curve(model, x, y, *, eps=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3), atta
     Returns
     -------
     RobustnessCurve
+        After Ctrl-C, up to the last radius that was done.
     """
     name = "robustness_curve"
     radii = np.unique([number(name, "eps", e) for e in np.atleast_1d(eps).tolist()] + [0.0])
@@ -87,6 +88,9 @@ def robustness_curve(model, x, y, *, eps=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3), atta
         if not len(standing):
             break
         found = attack(model, victim.x[standing], victim.y[standing], eps=e, bounds=bounds, **options)
+        if found.extra.get("interrupted"):
+            radii = radii[radii < e]
+            break
         smallest[standing[found.success]] = e
         settings = found.settings
     accuracy = (smallest > radii[:, None]).mean(1)
@@ -187,7 +191,12 @@ def transfer_matrix(models, x, y, *, attack=pgd, confidence=0.95, bounds=(0, 1),
     interval = np.full((size, size, 2), np.nan)
     if len(y):
         options |= {"rng": rng} if "rng" in _parameters(attack) else {}
-        made = [attack(model, x, y, bounds=bounds, **options).x_adv for model in models.values()]
+        made = []
+        for title, model in models.items():
+            found = attack(model, x, y, bounds=bounds, **options)
+            if found.extra.get("interrupted"):
+                raise KeyboardInterrupt(f"{name}: stopped while attacking {title}")
+            made.append(found.x_adv)
         for j, model in enumerate(models.values()):
             for i, x_adv in enumerate(made):
                 wrong = Victim(name, model, x_adv, y, bounds=bounds).already

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .arguments import count, number
+from .norms import L0, as_norm
 from .victim import Victim
 
 
@@ -31,6 +32,8 @@ class DecisionSlice:
     inside : ndarray of bool (P, P)
         Whether the point is an image at all, inside the bounds.
     label : int
+    directions : ndarray (2, C, H, W)
+        Right and up, of length 1.
     """
 
     right: np.ndarray
@@ -41,12 +44,26 @@ class DecisionSlice:
     adversarial: float
     inside: np.ndarray
     label: int
+    directions: np.ndarray
 
-    def plot(self, ax=None, *, classes=None, eps=None):
-        """Draw it; `eps` adds the L2 ball's outline. See `charts.plane`."""
+    def plot(self, ax=None, *, classes=None, eps=None, norm="l2"):
+        """Draw it; `eps` adds the outline of that norm's ball. See `charts.plane`."""
         from .charts import plane
 
-        return plane(self, ax, classes=classes, eps=eps)
+        return plane(self, ax, classes=classes, eps=eps, norm=norm)
+
+    def outline(self, eps, norm="l2", points=360):
+        """Where the ball of radius `eps` around x ends in the plane: (points, 2), right and up.
+
+        A circle in L2; in Linf and L1 a polygon with many corners, as wide as the two directions are spread out.
+        """
+        norm = as_norm("outline", norm)
+        if isinstance(norm, L0):
+            raise ValueError("outline: norm 'l0' counts values, its ball has no outline; expected 'linf', 'l2' or 'l1'")
+        turn = np.linspace(0, 2 * np.pi, points)
+        rays = np.stack([np.cos(turn), np.sin(turn)], 1)
+        length = norm.distance(np.tensordot(rays, self.directions, 1))
+        return rays * (eps / length)[:, None]
 
 
 def decision_slice(model, x, y, x_adv, *, film=None, extent=1.6, points=81, bounds=(0, 1), rng=None):
@@ -105,4 +122,4 @@ def decision_slice(model, x, y, x_adv, *, film=None, extent=1.6, points=81, boun
     inside = ((plane >= bounds[0]) & (plane <= bounds[1])).reshape(len(plane), -1).all(1)
     shape = points, points
     return DecisionSlice(right, up, logits.argmax(1).reshape(shape), (logits[:, y] - others.max(1)).reshape(shape),
-                         path, distance, inside.reshape(shape), int(y))
+                         path, distance, inside.reshape(shape), int(y), np.stack([forward, other]))

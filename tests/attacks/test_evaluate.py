@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 import minigrad
 from attacks import decision_slice, doctor, fgsm, pgd, robustness_curve, show, transfer_matrix
 from attacks.evaluate import from_results, wilson
+from attacks.norms import NORMS
 
 W = np.array([[1.0, -2.0, 0.5, 1.0], [-1.0, 1.0, 2.0, 0.0]])
 
@@ -88,7 +89,20 @@ def test_a_slice_of_a_linear_model_is_cut_by_a_line_where_the_distance_says(data
     assert_allclose(plane.adversarial, np.linalg.norm(result.x_adv[0] - x[0]))
     assert_allclose(plane.path[-1], [plane.adversarial, 0], atol=1e-9)
     assert (plane.predicted[plane.margin > 0] == y[0]).all() and (plane.predicted[plane.margin < 0] != y[0]).all()
-    assert plane.plot(eps=0.1, classes=["zero", "one"]).images
+    assert plane.plot(eps=0.1, classes=["zero", "one"]).images and plane.plot(eps=0.1, norm="linf").images
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_the_outline_of_a_ball_is_as_far_from_x_as_its_radius_says(data, norm):
+    x, y = data
+    x_adv = x[0] + 0.1 * np.sign(np.random.default_rng(3).normal(size=x[0].shape))
+    plane = decision_slice(linear, x[0], y[0], x_adv, points=3, rng=np.random.default_rng(0))
+    assert_allclose((plane.directions.reshape(2, -1) @ plane.directions.reshape(2, -1).T), np.eye(2), atol=1e-12)
+    outline = plane.outline(0.1, norm)
+    change = np.tensordot(outline, plane.directions, 1)
+    assert_allclose(NORMS[norm].distance(change), 0.1)
+    if norm == "linf":  # to the right lies an image at a corner of the ball
+        assert_allclose(outline[0], [plane.adversarial, 0], atol=1e-12)
 
 
 def test_a_slice_needs_a_direction(data):
@@ -102,8 +116,8 @@ def test_a_slice_needs_a_direction(data):
 def test_the_doctor_finds_nothing_on_a_plain_model_and_names_what_masks_another(data):
     x, y = data
 
-    def examine(model):
-        return doctor(model, x, y, eps=0.02, steps=10, queries=50, rng=np.random.default_rng(0))
+    def examine(model, eps=0.02):
+        return doctor(model, x, y, eps=eps, steps=10, queries=50, rng=np.random.default_rng(0))
 
     healthy = examine(linear)
     assert not healthy.masked and "No sign" in str(healthy)
@@ -114,10 +128,28 @@ def test_the_doctor_finds_nothing_on_a_plain_model_and_names_what_masks_another(
     flat = examine(quantised)
     assert flat["flat_gradients"].alarming and flat["unbounded"].alarming and flat["black_box"].alarming
     assert "ALARM" in str(flat) and "do not trust" in str(flat)
+    assert examine(linear, eps=1e-6)["larger_ball"].alarming  # four times that is as little
     noise = np.random.default_rng(3)
     assert examine(lambda v: linear(v) + 0.01 * noise.normal(size=(len(v.data), 2)))["randomness"].alarming
+    scaled = examine(lambda v: 1e5 * linear(v))  # the softmax is so sure that the cross-entropy has no slope
+    assert scaled["saturation"].alarming and scaled["flat_gradients"].alarming and not scaled["unbounded"].alarming
     misled = examine(lambda v: linear(minigrad.Tensor(2 * v.data)) - linear(v))  # 2 f(x) - f(x), sign of slope turned
     assert misled["wrong_gradients"].alarming
+
+
+def broken_off(*arguments, **options):
+    """An attack that Ctrl-C ends at a radius of more than 0.05."""
+    result = fgsm(*arguments, **options)
+    result.extra["interrupted"] = options["eps"] > 0.05
+    return result
+
+
+def test_after_ctrl_c_the_curve_ends_where_it_was_and_there_is_no_matrix(data):
+    curve = robustness_curve(linear, *data, eps=[0.02, 0.05, 0.1, 0.2], attack=broken_off)
+    assert_allclose(curve.eps, [0, 0.02, 0.05])
+    assert curve.accuracy.shape == (3,) and set(curve.smallest) <= {0.02, 0.05, np.inf}
+    with pytest.raises(KeyboardInterrupt, match="transfer_matrix: stopped while attacking the only one"):
+        transfer_matrix({"the only one": linear}, *data, eps=0.1, attack=broken_off)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +161,7 @@ def test_the_doctor_finds_nothing_on_a_plain_model_and_names_what_masks_another(
         (lambda x, y: transfer_matrix([], x, y), "transfer_matrix: models is empty, expected at least one network"),
         (lambda x, y: doctor(linear, x, 1 - y), "doctor: the model gets none of the 40 images right; check the labels"),
         (lambda x, y: doctor(linear, x, y, eps=0), "doctor: eps is 0, expected a number of more than 0"),
+        (lambda x, y: decision_slice(linear, x[0], y[0], x[1], points=3).outline(1, "l0"), "its ball has no outline"),
     ],
 )
 def test_what_makes_no_sense_is_refused(data, call, message):
