@@ -1,0 +1,1 @@
+"""Solutions of the exercises: look only after having tried."""
