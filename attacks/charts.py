@@ -134,6 +134,8 @@ def plane(found, ax=None, *, classes=None, eps=None, norm="l2"):
         ax.plot(*found.outline(eps, norm).T, "--", color=CLEAN, linewidth=1, label=f"{title} ball, eps {eps:g}")
     ax.set(xlabel="towards the adversarial image (L2)", ylabel="along a random direction (L2)",
            xlim=extent[:2], ylim=extent[2:])
+    if not found.inside.all():
+        ax.set_title("paler: some pixel is out of its bounds", loc="right", fontsize=8, color="#777777")
     ax.legend(fontsize=8, loc="lower left")
     return ax
 
