@@ -7,6 +7,7 @@ or the new one.
 """
 
 import os
+import tempfile
 from pathlib import Path
 
 
@@ -46,3 +47,18 @@ def write_atomically(path, content, *, caller="write_atomically"):
     except OSError as error:
         reason = error.strerror or error
         raise OSError(f"{caller}: cannot write {path}: {reason}; choose a file in a folder you may write to") from error
+
+
+def ensure_writable(out, *, caller):
+    """Make the folder that a command's --out names, and make sure that it can be written, before the work begins.
+
+    Raises
+    ------
+    OSError
+    """
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise OSError(f"{caller}: cannot write into --out {out}: {error.strerror}; choose a folder you may write "
+                      f"to") from error

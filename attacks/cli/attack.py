@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad.cli.arguments import number, one_of
 from minigrad.cli.subject import load
-from minigrad.files import write_atomically
+from minigrad.files import ensure_writable, write_atomically
 from minigrad.plots import new_figure, save
 
 from .. import charts, evaluate, show
@@ -51,6 +51,7 @@ def run(arguments):
     """Attack, print the table, write everything."""
     jobs = _jobs(arguments)
     model, dataset = load(arguments.run)
+    ensure_writable(arguments.out, caller="attacks")
     x, y = dataset.images[:arguments.samples], dataset.labels[:arguments.samples]
     about = {"dataset": dataset.name, "images": len(x), "seed": arguments.seed,
              "clean accuracy": float((menu.predicted(model, x) == y).mean())}
@@ -99,22 +100,27 @@ def _write(out, text, numbers, last, y):
 
 def _examples(arguments, model, dataset, last):
     """One figure an attack below the other: clean, adversarial, difference."""
-    figure = new_figure(1.1 * arguments.shown + 1, 4.1 * len(last))
+    shown = min(arguments.shown, *(len(row.result) for row in last.values()))
+    figure = new_figure(max(3.5, 1.1 * shown + 1), 4.1 * len(last))
     parts = np.ravel(figure.subfigures(len(last), 1))
     for part, row in zip(parts, last.values(), strict=True):
         result = row.result
-        order = np.argsort(result.status != "success", kind="stable")[:arguments.shown]
+        order = np.argsort(result.status != "success", kind="stable")[:shown]
         factor = arguments.magnify or show.fitting(result.x_adv[order] - result.x[order])
         after = menu.predicted(model, result.x_adv[order])
-        labels = [f"{_short(dataset.classes[dataset.labels[i]])}\n{_short(dataset.classes[k])}"
-                  if result.success[i] else f"{_short(dataset.classes[dataset.labels[i]])}\nstands"
+        labels = [_label(result.status[i], dataset.classes[dataset.labels[i]], dataset.classes[k])
                   for i, k in zip(order, after, strict=True)]
         show.compare(result, order, labels=labels, factor=factor, figure=part)
         name = ", ".join(filter(None, [row.attack, row.setting]))
-        part.suptitle(f"{name}: {row.rate:.0%} turned (above: what it is, what it is taken for)", fontsize=10, x=0.01,
-                      ha="left")
+        part.suptitle(f"{name}: {row.rate:.0%} turned", fontsize=10, x=0.01, ha="left")
     save(figure, arguments.out / "examples.png")
     return "examples.png"
+
+
+def _label(status, true, taken):
+    """What an image shows, and below it what it is taken for."""
+    fate = {"success": f"→ {_short(taken)}", "failed": "stands", "already_wrong": f"already {_short(taken, 8)}"}
+    return f"{_short(true)}\n{fate[status]}"
 
 
 def _curve(out, rows):

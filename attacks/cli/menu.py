@@ -102,21 +102,26 @@ def _said(key, value):
     return f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
 
 
+def _length(value, digits):
+    return "-" if np.isnan(value) else f"{value:.{digits}f}"
+
+
 COLUMNS = {
     "attack": lambda row: row.attack,
     "setting": lambda row: row.setting,
     "accuracy": lambda row: f"{row.accuracy:.1%}",
-    "turned": lambda row: f"{row.rate:.1%}",
-    "Linf": lambda row: f"{row.mean['linf']:.3f}",
-    "L2": lambda row: f"{row.mean['l2']:.3f}",
-    "L2 median": lambda row: f"{row.median['l2']:.3f}",
-    "L1": lambda row: f"{row.mean['l1']:.1f}",
-    "L0": lambda row: f"{row.mean['l0']:.0f}",
+    "turned": lambda row: "-" if np.isnan(row.rate) else f"{row.rate:.1%}",
+    "Linf": lambda row: _length(row.mean["linf"], 3),
+    "L2": lambda row: _length(row.mean["l2"], 3),
+    "L2 median": lambda row: _length(row.median["l2"], 3),
+    "L1": lambda row: _length(row.mean["l1"], 1),
+    "L0": lambda row: _length(row.mean["l0"], 0),
     "queries": lambda row: f"{row.queries:.0f}",
     "s/image": lambda row: f"{row.seconds:.3f}",
 }
-LEGEND = ("accuracy: of all images, what stays right; turned: of those right from the start; distances: means (and one "
-          "median) over those turned; queries: forward passes per image")
+LEGEND = """\
+accuracy: of all images, the part that stays right; turned: of those right from the start.
+Distances: means, and one median, over the images turned. queries: forward passes per image."""
 
 
 def as_text(rows):

@@ -10,7 +10,7 @@ from minigrad.cli import main as minigrad_main
 from minigrad.cli.arguments import number, one_of
 from minigrad.cli.subject import load
 from minigrad.data import names
-from minigrad.files import write_atomically
+from minigrad.files import ensure_writable, write_atomically
 
 from . import menu
 
@@ -50,6 +50,7 @@ def run(arguments):
         if status:
             return status
     model, dataset = load(arguments.run)
+    ensure_writable(arguments.out.parent, caller="attacks")
     x, y = dataset.images[:arguments.samples], dataset.labels[:arguments.samples]
     about = {"dataset": dataset.name, "images": len(x), "seed": arguments.seed,
              "clean accuracy": float((menu.predicted(model, x) == y).mean())}

@@ -1,11 +1,10 @@
 """What a training run is started with: from the command line, a recipe, or the run that is being resumed."""
 
 import json
-import tempfile
 from argparse import BooleanOptionalAction
 
 from .. import data, models
-from ..files import write_atomically
+from ..files import ensure_writable, write_atomically
 from ..runs import CHECKPOINT, FILES, MODEL, SETTINGS
 from .arguments import number, one_of
 
@@ -80,12 +79,7 @@ def claim(out, *, resume, overwrite):
     if old and not (resume or overwrite):
         raise FileExistsError(f"train: {out} holds a run already ({', '.join(old)}); --resume goes on with it, "
                               f"--overwrite starts anew in its place, another --out leaves it alone")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out).close()
-    except OSError as error:
-        raise OSError(f"train: cannot write into --out {out}: {error.strerror}; choose a folder you may write "
-                      f"to") from error
+    ensure_writable(out, caller="train")
 
 
 def start(out, settings):

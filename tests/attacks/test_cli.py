@@ -84,12 +84,21 @@ def test_ctrl_c_keeps_the_attacks_that_are_done(run, tmp_path, capsys, monkeypat
     assert "stopped during deepfool; " in capsys.readouterr().err
     assert [r["attack"] for r in json.loads((tmp_path / "out" / "results.json").read_text())["rows"]] == ["pgd"]
     assert main([str(run), "--attack", "deepfool", "pgd", "--out", str(tmp_path / "none")]) == 130
-    assert not (tmp_path / "none").exists()
+    assert not list((tmp_path / "none").iterdir())
 
 
-def test_one_radius_makes_no_curve(run, tmp_path):
-    assert main([str(run), "--attack", "fgsm", "--eps", "0.1", "--samples", "4", "--out", str(tmp_path)]) == 0
+def test_one_radius_makes_no_curve_and_where_none_is_turned_there_is_no_distance(run, tmp_path, capsys):
+    assert main([str(run), "--attack", "fgsm", "--eps", "0", "--samples", "4", "--out", str(tmp_path)]) == 0
     assert not (tmp_path / "curve.png").exists()
+    row = json.loads((tmp_path / "results.json").read_text())["rows"][0]
+    assert row["rate"] == 0 and row["mean"]["l2"] is None
+    assert capsys.readouterr().out.splitlines()[2].split()[4:10] == ["0.0%", *"-----"]
+
+
+def test_where_nothing_can_be_written_nothing_is_attacked(run, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for command in ([run, "--out", tmp_path / "file"], ["table", run, "--out", tmp_path / "file" / "t.md"]):
+        assert "cannot write into --out" in error(capsys, *command)
 
 
 def test_the_table_is_written_as_markdown_and_numbers(run, tmp_path, capsys, monkeypatch):
@@ -98,7 +107,7 @@ def test_the_table_is_written_as_markdown_and_numbers(run, tmp_path, capsys, mon
     assert main(["table", str(run), "--samples", "10", "--out", str(out)]) == 0
     lines = out.read_text().splitlines()
     assert lines[0].startswith("digits, the first 10 test images, clean accuracy")
-    assert lines[2].startswith("| attack | setting |") and lines[4].startswith("| fgsm | eps 0.1 |") and len(lines) == 8
+    assert lines[2].startswith("| attack | setting |") and lines[4].startswith("| fgsm | eps 0.1 |") and len(lines) == 9
     assert len(json.loads(out.with_suffix(".json").read_text())["rows"]) == 2
     assert "saved" in capsys.readouterr().out
 
