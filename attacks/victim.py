@@ -39,7 +39,7 @@ class Victim:
         self.start = time.perf_counter()
         self.attack, self.model, self.bounds = attack, model, limits(attack, bounds)
         self.targeted, self.batch_size = targeted, count(attack, "batch_size", batch_size)
-        self.x = _checked_images(attack, x, self.bounds)
+        self.x = checked_images(attack, x, self.bounds)
         _check_mode(attack, model)
         self.queries, self.gradients = np.zeros(len(self.x), int), np.zeros(len(self.x), int)
         self.y = _checked_labels(attack, y, len(self.x), targeted)
@@ -145,7 +145,8 @@ class Victim:
                              f"0..{logits.shape[1] - 1}")
 
 
-def _checked_images(attack, x, bounds):
+def checked_images(attack, x, bounds):
+    """x as an array (N, C, H, W) of finite floats inside the bounds."""
     x = x.numpy() if isinstance(x, minigrad.Tensor) else np.asarray(x)
     low, high = bounds
     if x.dtype not in (np.float32, np.float64):

@@ -1,0 +1,114 @@
+"""What Neural Cleanse found, and which class it finds suspicious."""
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .triggers import Overlay
+
+CONSISTENT = 1.4826  # makes the MAD of normal numbers their standard deviation
+SUSPICIOUS = 2.0
+
+
+def anomaly_index(norms):
+    """How many robust standard deviations each norm is from the median: |n - median| / (1.4826 MAD).
+
+    The MAD is the median of |n - median|. With two classes every index is 1 / 1.4826 whatever the norms, since both
+    are equally far from their median; there is nothing to be an outlier from, and NaN is returned.
+
+    Parameters
+    ----------
+    norms : array of shape (K,)
+
+    Returns
+    -------
+    ndarray (K,)
+        0 for all where they are equal.
+
+    References
+    ----------
+    Wang et al., Neural Cleanse, IEEE S&P 2019, section IV-B; Hampel 1974.
+    """
+    norms = np.asarray(norms, np.float64)
+    if norms.ndim != 1 or not len(norms) or not np.isfinite(norms).all():
+        raise ValueError(f"anomaly_index: norms have shape {norms.shape}, expected finite numbers (K,), one a class")
+    if len(norms) < 3:
+        return np.full(len(norms), np.nan)
+    off = np.abs(norms - np.median(norms))
+    spread = CONSISTENT * np.median(off)
+    return np.divide(off, spread, out=np.where(off > 0, np.inf, 0.0), where=spread > 0)
+
+
+@dataclass(eq=False)
+class Cleansed:
+    """A trigger for each class.
+
+    Attributes
+    ----------
+    masks : ndarray (K, H, W) in [0, 1]
+        How much of each pixel is replaced.
+    patterns : ndarray (K, C, H, W)
+        By what.
+    works : ndarray of bool (K,)
+        Whether the trigger reached the threshold; where not, norm and index of the class mean little.
+    trace : list of dict
+        An entry a pass: ``loss`` (cross-entropy), ``norm``, ``success`` and ``cost``, (restarts, K) each; NaN
+        where the search has ended.
+    seconds : float
+    interrupted : bool
+        Ctrl-C ended the search.
+    """
+
+    masks: np.ndarray
+    patterns: np.ndarray
+    works: np.ndarray
+    trace: list = field(default_factory=list)
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    def __post_init__(self):
+        self.works = np.asarray(self.works, bool)
+
+    @property
+    def norms(self):
+        """The L1 norm of each mask (K,): in pixels."""
+        return self.masks.sum((1, 2), dtype=np.float64)
+
+    @property
+    def index(self):
+        """The anomaly index of each class (K,)."""
+        return anomaly_index(self.norms)
+
+    @property
+    def flagged(self):
+        """Classes whose index is above 2 with a norm *below* the median, most suspicious first.
+
+        A mask that is unusually large is no sign of a backdoor. Of two classes none is ever flagged; see `ratio`.
+        """
+        norms, index = self.norms, self.index
+        found = np.flatnonzero((index > SUSPICIOUS) & (norms < np.median(norms)))
+        return found[np.argsort(norms[found], kind="stable")].tolist()
+
+    @property
+    def ratio(self):
+        """The smallest norm over the median of the others: a plain number that also means something for two classes.
+
+        There is no published threshold for it; compare with a model that is known to be clean.
+        """
+        norms = np.sort(self.norms)
+        return float(norms[0] / np.median(norms[1:]))
+
+    def trigger(self, k):
+        """The trigger found for class k, to be applied, or to be compared with another."""
+        return Overlay(self.masks[k], self.patterns[k])
+
+    def plot(self, figure=None):
+        """Draw patterns, masks and norms of all classes; returns the figure."""
+        from .show import cleansed
+
+        return cleansed(self, figure)
+
+    def __repr__(self):
+        smallest = int(self.norms.argmin())
+        index = f", index {self.index[smallest]:.2f}" if len(self.norms) > 2 else ""
+        return (f"Cleansed({len(self.norms)} classes, flagged {self.flagged}, smallest mask {self.norms[smallest]:.1f} "
+                f"pixels for class {smallest}{index}, {self.ratio:.2f} of the others' median, {self.seconds:.0f} s)")
