@@ -30,8 +30,8 @@ def main():
     parser.add_argument("--network", choices=INPUTS, default="mnist_cnn", help="whose layers the kernels work on")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="attribution methods")
     parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=ATTACKS, help="attacks")
-    parser.add_argument("--run", metavar="FILE", help="model.safetensors of the mnist_cnn to attack (default: one that "
-                                                      "is trained on the embedded digits first)")
+    parser.add_argument("--run", help="folder of a run of mnist_cnn, to attack (default: one that is trained on the "
+                                      "embedded digits first)")
     parser.add_argument("--rounds", type=int, default=9, help="turns that every library takes")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {numba.get_num_threads()} threads, medians of {arguments.rounds} interleaved rounds")

@@ -75,9 +75,10 @@ def foolbox(attack, run):
 
 
 def _setting(run):
-    """The network in that file, and the first test images of what it learned."""
+    """The network of that run, and the first test images of what it learned."""
     import minigrad
+    from minigrad.runs import load_run
 
-    model = minigrad.load(run).eval()
+    model = load_run(run)
     test = minigrad.data.load(model.metadata["dataset"], "test")
     return model, np.ascontiguousarray(test.images[:IMAGES]), test.labels[:IMAGES]
