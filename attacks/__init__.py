@@ -1,4 +1,5 @@
 """attacks: adversarial examples, with their whole path shown, on minigrad's tape."""
+from . import backdoor
 from .apgd import apgd
 from .ball import top_region
 from .blackbox import one_pixel, square
@@ -25,9 +26,10 @@ from .training import adversarial_training
 from .universal import adversarial_patch, universal_perturbation
 
 __all__ = [
-    "AttackResult", "Noisy", "Smoothed", "adversarial_patch", "adversarial_training", "apgd", "bim", "boundary",
-    "carlini_wagner", "carry_over", "ddn", "decision_slice", "deepfool", "doctor", "ead", "explanation_drift",
-    "fgsm", "fmn", "fooling_image", "hop_skip_jump", "image_to_image", "interval_bounds", "jsma", "manipulate_map",
+    "AttackResult", "Noisy", "Smoothed", "adversarial_patch", "adversarial_training", "apgd", "backdoor", "bim",
+    "boundary", "carlini_wagner", "carry_over", "ddn", "decision_slice", "deepfool", "doctor", "ead",
+    "explanation_drift", "fgsm", "fmn", "fooling_image", "hop_skip_jump", "image_to_image", "interval_bounds", "jsma",
+    "manipulate_map",
     "mi_fgsm", "noise_baselines", "noise_matrix", "occlude", "one_pixel", "pgd", "robustness_curve",
     "rubbish_image", "spatial", "square", "top_region", "transfer_matrix", "universal_perturbation",
 ]

@@ -7,6 +7,7 @@ stay what it is whatever is laid over it?
 from .cleanse import neural_cleanse
 from .clustering import activation_clustering
 from .cost import Cost
+from .experiment import Experiment, experiment
 from .found import Cleansed, anomaly_index
 from .localise import binarised, iou
 from .poison import Poisoned, attack_success_rate, poison
@@ -16,6 +17,7 @@ from .suspicion import Suspicion, auroc
 from .triggers import Blend, Overlay, Patch
 
 __all__ = [
-    "Blend", "Cleansed", "Cost", "Overlay", "Patch", "Poisoned", "Suspicion", "activation_clustering", "anomaly_index",
-    "attack_success_rate", "auroc", "binarised", "iou", "neural_cleanse", "poison", "spectral_signatures", "strip",
+    "Blend", "Cleansed", "Cost", "Experiment", "Overlay", "Patch", "Poisoned", "Suspicion", "activation_clustering",
+    "anomaly_index", "attack_success_rate", "auroc", "binarised", "experiment", "iou", "neural_cleanse", "poison",
+    "spectral_signatures", "strip",
 ]

@@ -43,6 +43,7 @@ def cleansed(found, figure=None):
     ax.set(ylabel="norm of the mask (pixels)", xlabel="class; dashed: the median of the norms",
            ylim=(0, 1.3 * max(found.norms.max(), 1e-9)))
     ax.set_xticks(range(classes))
+    ax.set_xlim(-0.5, classes - 0.5)  # each bar below its mask
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_title(_verdict(found, suspects, index), fontsize=10, loc="left")
     return figure
