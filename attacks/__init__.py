@@ -29,7 +29,6 @@ __all__ = [
     "AttackResult", "Noisy", "Smoothed", "adversarial_patch", "adversarial_training", "apgd", "backdoor", "bim",
     "boundary", "carlini_wagner", "carry_over", "ddn", "decision_slice", "deepfool", "doctor", "ead",
     "explanation_drift", "fgsm", "fmn", "fooling_image", "hop_skip_jump", "image_to_image", "interval_bounds", "jsma",
-    "manipulate_map",
-    "mi_fgsm", "noise_baselines", "noise_matrix", "occlude", "one_pixel", "pgd", "robustness_curve",
+    "manipulate_map", "mi_fgsm", "noise_baselines", "noise_matrix", "occlude", "one_pixel", "pgd", "robustness_curve",
     "rubbish_image", "spatial", "square", "top_region", "transfer_matrix", "universal_perturbation",
 ]
