@@ -10,10 +10,12 @@ SUSPICIOUS = 2.0
 
 
 def anomaly_index(norms):
-    """How many robust standard deviations each norm is from the median: |n - median| / (1.4826 MAD).
+    """How many robust standard deviations each norm is below the median: (median - n) / (1.4826 MAD).
 
-    The MAD is the median of |n - median|. With two classes every index is 1 / 1.4826 whatever the norms, since both
-    are equally far from their median; there is nothing to be an outlier from, and NaN is returned.
+    The MAD is the median of |n - median|. The paper's index is the magnitude of this one, and it suspects only norms
+    below the median; here the sign says so, and above 2 is suspicious. With two classes the magnitude would be
+    1 / 1.4826 whatever the norms, since both are equally far from their median: there is nothing to be an outlier
+    from, and NaN is returned.
 
     Parameters
     ----------
@@ -33,9 +35,9 @@ def anomaly_index(norms):
         raise ValueError(f"anomaly_index: norms have shape {norms.shape}, expected finite numbers (K,), one a class")
     if len(norms) < 3:
         return np.full(len(norms), np.nan)
-    off = np.abs(norms - np.median(norms))
-    spread = CONSISTENT * np.median(off)
-    return np.divide(off, spread, out=np.where(off > 0, np.inf, 0.0), where=spread > 0)
+    below = np.median(norms) - norms
+    spread = CONSISTENT * np.median(np.abs(below))
+    return np.divide(below, spread, out=np.where(below == 0, 0.0, np.copysign(np.inf, below)), where=spread > 0)
 
 
 @dataclass(eq=False)
@@ -75,18 +77,14 @@ class Cleansed:
 
     @property
     def index(self):
-        """The anomaly index of each class (K,)."""
+        """The anomaly index of each class (K,): above 2 is suspicious, below 0 larger than usual."""
         return anomaly_index(self.norms)
 
     @property
     def flagged(self):
-        """Classes whose index is above 2 with a norm *below* the median, most suspicious first.
-
-        A mask that is unusually large is no sign of a backdoor. Of two classes none is ever flagged; see `ratio`.
-        """
-        norms, index = self.norms, self.index
-        found = np.flatnonzero((index > SUSPICIOUS) & (norms < np.median(norms)))
-        return found[np.argsort(norms[found], kind="stable")].tolist()
+        """Classes whose index is above 2, most suspicious first. Of two classes none ever is; see `ratio`."""
+        found = np.flatnonzero(self.index > SUSPICIOUS)
+        return found[np.argsort(self.norms[found], kind="stable")].tolist()
 
     @property
     def ratio(self):

@@ -54,7 +54,7 @@ def _verdict(found, suspects, index):
         return "A far smaller trigger than usual: " + ", ".join(f"class {k} (index {index[k]:.1f})" for k in suspects)
     if len(found.masks) < 3:
         return f"The smaller mask is {found.ratio:.2f} of the other; of two classes none can be an outlier"
-    return f"No class has an index above {SUSPICIOUS:g} with a mask below the median"
+    return f"No class has an index above {SUSPICIOUS:g}"
 
 
 def suspicion(found, planted=None, ax=None):
