@@ -21,7 +21,7 @@ lint: $(INSTALLED)
 	$(PYTHON) -m ruff check .
 
 notebooks: $(INSTALLED)
-	$(PYTHON) -m pytest --nbmake --nbmake-timeout=900 notebooks
+	$(PYTHON) -m pytest --nbmake --nbmake-timeout=1800 notebooks
 
 # Brings PyTorch, Captum and Foolbox, some GB on Linux; a CPU-only PyTorch installed before is kept.
 parity: $(INSTALLED)

@@ -10,6 +10,7 @@ from IPython.display import Markdown, display
 import minigrad
 from minigrad import data, models, optim, train
 
+_missed = set()
 RUNS = Path(__file__).parent.parent / "runs" / "lessons"
 matplotlib.rcParams.update({"figure.dpi": 80, "savefig.bbox": "tight", "axes.titlesize": 10, "axes.labelsize": 9,
                             "xtick.labelsize": 8, "ytick.labelsize": 8, "image.cmap": "gray"})
@@ -26,8 +27,10 @@ def dataset(name="mnist", split="test"):
         found = data.load(name, split, download=False)
     except FileNotFoundError:
         found = data.load("digits", split)
-        say(f"*{name} is not at hand ($MINIGRAD_DATA, or `minigrad.data.load('{name}')` once to fetch it): this lesson "
-            f"runs on {len(found):,} embedded digits instead, and what it says of pictures may look different.*")
+        if name not in _missed:
+            _missed.add(name)
+            say(f"*{name} is not at hand ($MINIGRAD_DATA, or `minigrad.data.load('{name}')` once to fetch it): this "
+                f"lesson runs on the embedded digits instead, and what it says of pictures may look different.*")
     return found
 
 

@@ -1,9 +1,9 @@
 """Exercises of lesson 1: two derivatives, checked by finite differences."""
 
 import numpy as np
-from exercises import solved
 
 import minigrad
+from exercises import solved
 from minigrad import nn
 
 
