@@ -1,7 +1,9 @@
 """Measure minigrad beside the peers that are installed, as ratios.
 
     python -m benchmarks                     the training step of mnist_cnn, beside PyTorch
-    python -m benchmarks training --batch 16 64 256
+    python -m benchmarks training --batch 16 64 256 --tensorflow ~/tf/bin/python
+    python -m benchmarks training --batch-norm
+    python -m benchmarks inference --batch 1 64 1000
     python -m benchmarks kernels             each kernel on the layers of a network, beside PyTorch's
     python -m benchmarks explain             attribution methods, beside Captum
     python -m benchmarks attacks             attacks on 100 images, beside Foolbox
@@ -25,8 +27,12 @@ def main():
     """Print a table for each workload."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("training", "kernels", "explain", "attacks"), default="training")
+    parser.add_argument("what", nargs="?", choices=("training", "inference", "kernels", "explain", "attacks"),
+                        default="training")
     parser.add_argument("--batch", type=int, nargs="+", default=[64], help="batch sizes of training and kernels")
+    parser.add_argument("--batch-norm", action="store_true", help="the network with batch norm")
+    parser.add_argument("--tensorflow", metavar="PYTHON",
+                        help="measure TensorFlow too, with this interpreter: it wants an environment of its own")
     parser.add_argument("--network", choices=INPUTS, default="mnist_cnn", help="whose layers the kernels work on")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="attribution methods")
     parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=ATTACKS, help="attacks")
@@ -35,10 +41,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=9, help="turns that every library takes")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {numba.get_num_threads()} threads, medians of {arguments.rounds} interleaved rounds")
-    if arguments.what == "training":
+    if arguments.what in ("training", "inference"):
+        pythons = {"tensorflow": arguments.tensorflow} if arguments.tensorflow else {}
+        inference = arguments.what == "inference"
+        network = f"mnist_cnn{' with batch norm' if arguments.batch_norm else ''}"
         for size in arguments.batch:
-            title = f"training step of mnist_cnn with Adam, batch {size}"
-            show(title, "torch", TORCH, "training", [size], arguments.rounds)
+            title = f"{'answers' if inference else 'training step with Adam'} of {network}, batch {size}"
+            show(title, "torch", TORCH[:2] if inference else TORCH, "training",
+                 [size, int(arguments.batch_norm), int(inference)], arguments.rounds, pythons)
     elif arguments.what == "kernels":
         for size in arguments.batch:
             title = f"{arguments.network}, batch {size}"
@@ -54,12 +64,16 @@ def main():
                 show(title, "foolbox", ["foolbox"], "attacks", [attack, run], arguments.rounds)
 
 
-def show(title, package, peers, workload, settings, rounds):
-    """Compare minigrad with its peers on one workload, if their package is installed, and print the table."""
+def show(title, package, peers, workload, settings, rounds, pythons=None):
+    """Compare minigrad with its peers on one workload, if their package is installed, and print the table.
+
+    `pythons` maps peers that have an environment of their own to its interpreter.
+    """
     if not importlib.util.find_spec(package):
         print(f"{package} is not installed: left out")
         peers = []
-    for call, times in compare(["minigrad", *peers], workload, *settings, rounds=rounds).items():
+    libraries = ["minigrad", *peers, *(pythons or {})]
+    for call, times in compare(libraries, workload, *settings, rounds=rounds, pythons=pythons).items():
         print("\n".join([f"{title}: {call}" if call else title, *table(times, "minigrad")]), flush=True)
 
 

@@ -6,10 +6,10 @@ import sys
 
 
 class Worker:
-    """A `benchmarks.worker` process that has warmed up."""
+    """A `benchmarks.worker` process that has warmed up; `python` is the interpreter that has the library."""
 
-    def __init__(self, library, workload, *settings):
-        command = [sys.executable, "-m", "benchmarks.worker", library, workload, *map(str, settings)]
+    def __init__(self, library, workload, *settings, python=sys.executable):
+        command = [python, "-m", "benchmarks.worker", library, workload, *map(str, settings)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self.process.stdout.readline().strip() != "ready":
             raise RuntimeError(f"benchmarks: {' '.join(command[1:])} did not start (exit code {self.process.wait()})")
@@ -25,8 +25,8 @@ class Worker:
         self.process.wait()
 
 
-def compare(libraries, workload, *settings, rounds=9):
-    """Time a workload in several libraries, in turns.
+def compare(libraries, workload, *settings, rounds=9, pythons=None):
+    """Time a workload in several libraries, in turns; `pythons` are the interpreters of those that have their own.
 
     Returns
     -------
@@ -34,7 +34,8 @@ def compare(libraries, workload, *settings, rounds=9):
         For each call (named "" if a workload has but one) and library the milliseconds of each round; entry i of every
         list was measured in the same turn.
     """
-    workers = {name: Worker(name, workload, *settings) for name in libraries}
+    pythons = pythons or {}
+    workers = {name: Worker(name, workload, *settings, python=pythons.get(name, sys.executable)) for name in libraries}
     try:
         turns = [{name: worker.round() for name, worker in workers.items()} for _ in range(rounds)]
     finally:

@@ -49,7 +49,7 @@ def test_one_long_call_is_enough_and_short_ones_are_repeated(monkeypatch):
 
 def test_each_call_of_a_workload_gets_its_lines(monkeypatch, capsys):
     found = {"": {"minigrad": [1.0]}, "forward": {"minigrad": [2.0, 4.0, 3.0], "math": [4.0, 8.0, 12.0]}}
-    monkeypatch.setattr(command, "compare", lambda libraries, workload, *settings, rounds: found)
+    monkeypatch.setattr(command, "compare", lambda libraries, workload, *settings, **_: found)
     command.show("kernels", "math", ["math"], "kernels", ["net", 1], 3)
     first, _, title, ours, theirs = capsys.readouterr().out.splitlines()
     assert first == "kernels" and title == "kernels: forward"
