@@ -70,12 +70,26 @@ def two_clusters(inner, n_components, seed):
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import silhouette_score
 
+    white = whitened(inner, n_components)
+    if not white.shape[1]:
+        return np.zeros(len(inner)), 0.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # where components are alike it turns about among them
-        reduced = FastICA(min(n_components, *inner.shape), whiten="unit-variance", random_state=seed).fit_transform(
-            inner.astype(np.float64))
+        reduced = FastICA(whiten=False, random_state=seed).fit_transform(white)
     means = KMeans(2, n_init=10, random_state=seed).fit(reduced)
     distance = means.transform(reduced)
     larger = np.bincount(means.labels_, minlength=2).argmax()
     apart = silhouette_score(reduced, means.labels_, sample_size=min(len(reduced), 2000), random_state=seed)
     return distance[:, larger] - distance[:, 1 - larger], float(apart)
+
+
+def whitened(inner, n_components):
+    """Activations (n, D) on their first principal axes, each with unit variance: (n, at most `n_components`).
+
+    Many units of a network are dead for a whole class. Axes along which the activations differ by less than 1e-5 of
+    how they do along the first are left out: what has no variance cannot be given that of one.
+    """
+    centred = inner - inner.mean(0, dtype=np.float64)
+    variances, axes = np.linalg.eigh(centred.T @ centred / len(inner))
+    kept = np.flatnonzero(variances > 1e-10 * max(variances[-1], np.finfo(np.float32).tiny))[-n_components:]
+    return centred @ axes[:, kept] / np.sqrt(variances[kept])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from attacks.backdoor import Suspicion, activation_clustering, auroc, spectral_signatures, strip
-from attacks.backdoor.clustering import two_clusters
+from attacks.backdoor.clustering import two_clusters, whitened
 from attacks.backdoor.spectral import signature
 from minigrad import nn
 
@@ -83,6 +83,20 @@ def test_two_clusters_lean_to_the_smaller():
     np.testing.assert_array_equal(lean > 0, np.arange(39) >= 30)
     assert silhouette > 0.4
     assert two_clusters(chance.normal(0, 1, (60, 3)), 2, 0)[1] < silhouette
+
+
+def test_activations_that_differ_in_few_directions_are_no_obstacle():
+    chance = np.random.default_rng(1)
+    plane = chance.normal(0, 1, (40, 2))
+    plane[:8] += 9
+    inner = np.zeros((40, 30), np.float32)
+    inner[:, [4, 17]] = plane
+    lean, _ = two_clusters(inner, 10, 0)
+    assert whitened(inner, 10).shape == (40, 2) and np.isfinite(lean).all()
+    np.testing.assert_array_equal(lean > 0, np.arange(40) < 8)
+    np.testing.assert_allclose(np.cov(whitened(inner, 10).T, bias=True), np.eye(2), atol=1e-9)
+    lean, silhouette = two_clusters(np.full((40, 30), 3.0, np.float32), 10, 0)
+    assert not lean.any() and silhouette == 0
 
 
 def test_classes_of_too_few_samples_are_left_out():
