@@ -12,7 +12,7 @@ from minigrad import data, models, optim, train
 
 _missed = set()
 RUNS = Path(__file__).parent.parent / "runs" / "lessons"
-matplotlib.rcParams.update({"figure.dpi": 80, "savefig.bbox": "tight", "axes.titlesize": 10, "axes.labelsize": 9,
+matplotlib.rcParams.update({"figure.dpi": 72, "savefig.bbox": "tight", "axes.titlesize": 10, "axes.labelsize": 9,
                             "xtick.labelsize": 8, "ytick.labelsize": 8, "image.cmap": "gray"})
 
 

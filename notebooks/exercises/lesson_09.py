@@ -20,6 +20,6 @@ def trapezoid_weights(answer):
     for n in (2, 3, 50):
         w = np.asarray(solved(answer(n)))
         assert w.shape == (n,), f"expected {n} weights"
-        assert np.isclose(w.sum(), 1), f"a constant integrates to {w.sum():.4f}, not to 1: how many intervals are there?"
+        assert np.isclose(w.sum(), 1), f"1 integrates to {w.sum():.4f}: how many intervals are there?"
         t = np.linspace(0, 1, n)
         assert np.isclose(w @ t, 0.5), "a straight line must be integrated exactly"

@@ -30,7 +30,7 @@ def _pairs():
     sys.path.remove(str(NOTEBOOKS))
 
 
-@pytest.mark.parametrize("lesson, exercise", _pairs())
+@pytest.mark.parametrize("lesson, exercise", list(_pairs()))
 def test_solution_stub_and_mistake(lesson, exercise, capsys):
     from exercises import check
 
