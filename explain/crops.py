@@ -9,19 +9,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minigrad import ops
-
-BOXED = 2**26  # bytes of a dense layer's weights that are kept by box, so that they are not gathered again
+from minigrad import kernels, ops
 
 
 @dataclass(eq=False)
 class Crop:
-    """What W changes make of a part of n images: values (W n, C, h, w) in boxes that start at `tops` and `lefts` (W,).
+    """What R changes make of a part of their images: values (R, C, h, w) in boxes that start at `tops` and `lefts` (R,).
 
-    `clean` (n, C, H, W) holds the unchanged images. Rows of `values` are ordered by change, then by image.
+    `clean` (n, C, H, W) holds the unchanged images, `images` (R,) which of them each change is about.
     """
 
     values: np.ndarray
+    images: np.ndarray
     tops: np.ndarray
     lefts: np.ndarray
     clean: np.ndarray
@@ -30,27 +29,24 @@ class Crop:
     def size(self):
         return self.values.shape[2:]
 
-    def grouped(self):
-        """The values as (W, n, h, w, C), contiguous in memory where kernels made them."""
-        return self.values.transpose(0, 2, 3, 1).reshape(len(self.tops), -1, *self.size, self.values.shape[1])
+    def unchanged(self):
+        """What the images hold in the boxes if nothing is changed: (R, C, h, w)."""
+        return kernels.cut_boxes(self.clean, self.images, self.tops, self.lefts, self.size, 0.0)
 
     def within(self, tops, lefts, size, fill=0.0):
-        """The changed images in other boxes, `fill` outside of the images: (W n, C, h, w)."""
-        found = boxes(self.clean, tops, lefts, size, fill)
-        changed = self.grouped()
-        rows, columns = (
-            _overlap(new, n, old, m)
-            for new, n, old, m in zip((tops, lefts), size, (self.tops, self.lefts), self.size, strict=True)
-        )
-        for i, ((a, b, c, d), (e, f, g, h)) in enumerate(zip(rows, columns, strict=True)):
-            if a < b and e < f:
-                found[i, :, a:b, e:f] = changed[i, :, c:d, g:h]
-        return _as_images(found)
+        """The changed images in other boxes, `fill` outside of the images: (R, C, h, w)."""
+        found = kernels.cut_boxes(self.clean, self.images, tops, lefts, size, fill)
+        kernels.paste_boxes(self.values, self.tops, self.lefts, found, tops, lefts)
+        return found
 
     def whole(self):
-        """The complete changed images (W n, C, H, W)."""
-        everywhere = np.zeros(len(self.tops), int)
+        """The complete changed images (R, C, H, W)."""
+        everywhere = np.zeros(len(self.tops), np.int64)
         return self.within(everywhere, everywhere, self.clean.shape[2:])
+
+    def at(self, tops, lefts, size):
+        """Whether these are the boxes that the values lie in."""
+        return self.size == tuple(size) and np.array_equal(self.tops, tops) and np.array_equal(self.lefts, lefts)
 
 
 @dataclass(eq=False)
@@ -71,34 +67,6 @@ class Late:
     crop: Crop
 
 
-def boxes(images, tops, lefts, size, fill=0.0):
-    """Boxes of a size cut from images (n, C, H, W), `fill` where they stick out: (W, n, h, w, C)."""
-    source = images.transpose(0, 2, 3, 1)
-    (height, width), found = size, np.empty((len(tops), len(images), *size, images.shape[1]), images.dtype)
-    if _sticks_out(tops, height, source.shape[1]) or _sticks_out(lefts, width, source.shape[2]):
-        found[...] = fill
-    rows, columns = _overlap(tops, height, 0, source.shape[1]), _overlap(lefts, width, 0, source.shape[2])
-    for i, ((a, b, c, d), (e, f, g, h)) in enumerate(zip(rows, columns, strict=True)):
-        if a < b and e < f:
-            found[i, :, a:b, e:f] = source[:, c:d, g:h]
-    return found
-
-
-def _overlap(new, n, old, m):
-    """Where spans new..new+n and old..old+m meet: (start, stop) counted in the new one, then in the old one."""
-    start, stop = np.maximum(new, old), np.minimum(new + n, old + m)
-    return list(zip(*((end - span).tolist() for span in (new, old) for end in (start, stop)), strict=True))
-
-
-def _sticks_out(starts, n, length):
-    return starts.min() < 0 or starts.max() + n > length
-
-
-def _as_images(grouped):
-    """(W, n, h, w, C) as (W n, C, h, w), without a copy."""
-    return grouped.reshape(-1, *grouped.shape[2:]).transpose(0, 3, 1, 2)
-
-
 def window(t, crop, pool=None):
     """A convolution or pooling of a Crop; given the `pool` that follows, all of the pool's windows that it reaches."""
     op, firsts, starts, lengths = t.op, [], [], []
@@ -108,10 +76,11 @@ def window(t, crop, pool=None):
         firsts.append(np.minimum(first, out - count))
         starts.append(firsts[-1] * op.stride[axis] - op.padding[axis])
         lengths.append((count - 1) * op.stride[axis] + _extent(t)[axis])
-    same = tuple(lengths) == crop.size and all(map(np.array_equal, starts, (crop.tops, crop.lefts)))
-    source = crop.values if same else crop.within(*starts, lengths, -np.inf if isinstance(op, ops.MaxPool2d) else 0.0)
+    fill = -np.inf if isinstance(op, ops.MaxPool2d) else 0.0
+    source = crop.values if crop.at(*starts, lengths) else crop.within(*starts, lengths, fill)
     bare = {"padding": (0, 0)} if isinstance(op, ops.Conv2d) else {"padding": (0, 0), "ceil_mode": False}
-    return Crop(replace(op, **bare).forward(source, *(x.data for x in t.inputs[1:])), *firsts, t.data)
+    values = replace(op, **bare).forward(source, *(x.data for x in t.inputs[1:]))
+    return Crop(values, crop.images, *firsts, t.data)
 
 
 def reached(t, axis, start, stop, pool=None):
@@ -147,37 +116,21 @@ def joined(t, states):
         for axis, (name, starts) in enumerate((("tops", tops), ("lefts", lefts)))
     ]
     tops, lefts = (np.minimum(starts, n - m) for starts, n, m in zip((tops, lefts), t.shape[2:], size, strict=True))
-    operands = []
+    images, operands = crops[0].images, []
     for x, crop in zip(t.inputs, states, strict=True):
         if crop is None and not any(x.data.strides[i] for i in (0, 2, 3)):
-            operands.append(np.broadcast_to(x.data[:1, :, :1, :1], (len(crops[0].values), x.shape[1], *size)))
+            operands.append(np.broadcast_to(x.data[:1, :, :1, :1], (len(images), x.shape[1], *size)))
         elif crop is None:
-            operands.append(_as_images(boxes(x.data, tops, lefts, size)))
-        elif crop.size == tuple(size) and np.array_equal(crop.tops, tops) and np.array_equal(crop.lefts, lefts):
+            operands.append(kernels.cut_boxes(x.data, images, tops, lefts, size, 0.0))
+        elif crop.at(tops, lefts, size):
             operands.append(crop.values)
         else:
             operands.append(crop.within(tops, lefts, size))
-    return Crop(t.op.forward(*operands), tops, lefts, t.data)
+    return Crop(t.op.forward(*operands), images, tops, lefts, t.data)
 
 
-def dense(t, crop, boxed):
-    """A dense layer after flattening: what it gave, plus the weights of each box times the difference there.
-
-    `boxed` remembers the weights of boxes between calls, as far as they are few.
-    """
-    weight, clean = t.inputs[1].data, crop.clean
-    columns = weight.T.reshape(*clean.shape[1:], -1).transpose(1, 2, 0, 3)  # (H, W, C, out)
-    difference = crop.grouped() - boxes(clean, crop.tops, crop.lefts, crop.size)  # (W, n, h, w, C)
-    y = np.repeat(t.data[None], len(crop.tops), axis=0)
-    places, which = np.unique(np.stack([crop.tops, crop.lefts]), axis=1, return_inverse=True)
-    for i, (top, left) in enumerate(places.T):
-        here = np.flatnonzero(which.reshape(-1) == i)
-        key = t, top, left, *crop.size
-        if key not in boxed:
-            if sum(box.nbytes for box in boxed.values()) > BOXED:
-                boxed.clear()
-            box = columns[top : top + crop.size[0], left : left + crop.size[1]]
-            boxed[key] = np.ascontiguousarray(box).reshape(-1, t.shape[1])
-        d = difference[here].reshape(len(here) * len(clean), -1)
-        y[here] += ops.MatMul().forward(d, boxed[key]).reshape(len(here), *t.shape)
-    return y.reshape(-1, y.shape[-1])
+def dense(t, crop):
+    """A dense layer after flattening: what it gave, plus its weights times the difference in each box."""
+    weight = t.inputs[1].data.reshape(-1, *crop.clean.shape[1:])
+    difference = ops.Sub().forward(crop.values, crop.unchanged())
+    return t.data[crop.images] + kernels.linear_boxes(difference, crop.tops, crop.lefts, weight)

@@ -49,28 +49,29 @@ class Reach:
                     f"{type(t.op).__name__} in {t.scope or 'no module'} is not known to treat samples one by one"
                 )
         self.last = {x: t for t in self.steps for x in t.inputs}
-        self.pools, self.boxed = _pools_after(self.steps), {}
+        self.pools = _pools_after(self.steps)
 
-    def run(self, values, tops, lefts):
-        """y (W, n, classes) for W changes of each image; `values` (W n, C, h, w) is what the boxes hold then."""
-        states = {self.leaf: Crop(values, tops, lefts, self.leaf.data)}
+    def run(self, values, images, tops, lefts):
+        """y (R, classes) for R changes; `values` (R, C, h, w) is what the boxes hold then, `images` (R,) whose they are."""
+        states = {self.leaf: Crop(values, images, tops, lefts, self.leaf.data)}
         for t in self.steps:
-            states[t] = self._step(t, [states.get(x) for x in t.inputs])
+            states[t] = self._step(t, [states.get(x) for x in t.inputs], images)
             for x in t.inputs:
                 if x in states and self.last[x] is t:
                     del states[x]
         y = states[self.y]
-        y = y if isinstance(y, np.ndarray) else y.whole()
-        return y.reshape(len(tops), self.samples, *y.shape[1:])
+        return y if isinstance(y, np.ndarray) else y.whole()
 
-    def groups(self, tops, lefts, size):
+    def groups(self, tops, lefts, heights, widths):
         """The numbers of the changes that reach about equally far: to be run together without much waste.
 
         Near a border a change reaches less. Areas in a group are within a factor of two: each group costs a fixed time.
         """
         rows, columns = (
-            self._far(axis, start, start + n) for axis, (start, n) in enumerate(((tops, size[0]), (lefts, size[1])))
+            self._far(axis, start, start + n) for axis, (start, n) in enumerate(((tops, heights), (lefts, widths)))
         )
+        if not len(tops):
+            return []
         smaller = np.log2((rows * columns).max() / (rows * columns)).astype(int)
         return [np.flatnonzero(smaller == k) for k in np.unique(smaller)]
 
@@ -126,7 +127,7 @@ class Reach:
         """
         return len(x.data) == self.samples and (x.requires_grad or x.data.strides[0] == 0)
 
-    def _step(self, t, states):
+    def _step(self, t, states, images):
         """The Crop, Flat or array of `t` for those of its inputs; None stands for an input that nothing changes."""
         op, first = t.op, states[0]
         if isinstance(op, ops.Conv2d) and isinstance(first, Crop):
@@ -142,22 +143,21 @@ class Reach:
         if isinstance(op, ops.Reshape) and isinstance(first, Crop) and t.ndim == 2:
             return Flat(first)
         if isinstance(op, ops.Linear) and isinstance(first, Flat):
-            return dense(t, first.crop, self.boxed)
+            return dense(t, first.crop)
         local = all(s is None or isinstance(s, Crop) for s in states)
         if local and t.ndim == 4 and (isinstance(op, _POINTWISE) or isinstance(op, ops.Concat) and op.dim == 1):
             return joined(t, states)
-        return self._whole(t, states)
+        return self._whole(t, states, images)
 
-    def _whole(self, t, states):
+    def _whole(self, t, states, images):
         """The complete output for complete inputs, with the settings and constants made for other samples."""
         wholes = [s if s is None or isinstance(s, np.ndarray) else s.whole() for s in states]
-        count = next(len(s) for s in wholes if s is not None)
         per_sample = isinstance(t.op, (*_POINTWISE, ops.Concat))
         operands = [
-            s if s is not None else _repeated(x.data, count // self.samples) if per_sample else x.data
+            s if s is not None else _of(x.data, images) if per_sample else x.data
             for x, s in zip(t.inputs, wholes, strict=True)
         ]
-        op = replace(t.op, shape=(count, *t.op.shape[1:])) if isinstance(t.op, (ops.Reshape, ops.BroadcastTo)) else t.op
+        op = replace(t.op, shape=(len(images), *t.op.shape[1:])) if isinstance(t.op, (ops.Reshape, ops.BroadcastTo)) else t.op
         return op.forward(*operands)
 
 
@@ -197,11 +197,11 @@ def _plain(t):
     return inside and (op.count_include_pad or not any(op.padding))
 
 
-def _repeated(array, times):
-    """An array (n, ...) so many times, one after the other."""
+def _of(array, images):
+    """The rows of an array (n, ...) that belong to `images`, without a copy where all rows are one."""
     if array.strides[0]:
-        return np.tile(array, (times, *[1] * (array.ndim - 1)))
-    return np.broadcast_to(array[:1], (times * len(array), *array.shape[1:]))
+        return array[images]
+    return np.broadcast_to(array[:1], (len(images), *array.shape[1:]))
 
 
 def _keeps_samples_first(op):

@@ -6,6 +6,7 @@ in memory: kernels accept any strides, and return an (N, H, W, C)-contiguous arr
 """
 
 from minigrad.kernels.avg_pool import avg_pool2d, avg_pool2d_grad
+from minigrad.kernels.boxes import cut_boxes, linear_boxes, paste_boxes
 from minigrad.kernels.channels import channel_affine, channel_dot
 from minigrad.kernels.conv import conv2d, conv2d_input_grad
 from minigrad.kernels.conv_grad import channel_sum, conv2d_weight_grad
@@ -28,10 +29,13 @@ __all__ = [
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "cut_boxes",
+    "linear_boxes",
     "matmul",
     "max_pool2d",
     "max_pool2d_collect",
     "max_pool2d_route",
+    "paste_boxes",
     "relu",
     "relu_gate",
     "sgd_step",

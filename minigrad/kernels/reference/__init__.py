@@ -5,6 +5,7 @@ who wants to know what a kernel computes reads it here. Arrays in, arrays out, f
 in goes out. Settings of windows are (height, width) tuples.
 """
 
+from minigrad.kernels.reference.boxes import cut_boxes, linear_boxes, paste_boxes
 from minigrad.kernels.reference.conv import conv2d, conv2d_input_grad, conv2d_weight_grad
 from minigrad.kernels.reference.optim import adam_step, sgd_step
 from minigrad.kernels.reference.pool import (
@@ -35,10 +36,13 @@ __all__ = [
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "cut_boxes",
+    "linear_boxes",
     "matmul",
     "max_pool2d",
     "max_pool2d_collect",
     "max_pool2d_route",
+    "paste_boxes",
     "relu",
     "relu_gate",
     "sgd_step",
