@@ -11,42 +11,52 @@ import numpy as np
 
 from minigrad import kernels, ops
 
+CACHE = 2**20  # bytes of a core's own cache
+
 
 @dataclass(eq=False)
 class Crop:
-    """What R changes make of a part of their images: values (R, C, h, w) in boxes that start at `tops` and `lefts` (R,).
+    """What R changes make of a part of their images: values (R, C, h, w) in boxes of one size that hold what changed.
 
-    `clean` (n, C, H, W) holds the unchanged images, `images` (R,) which of them each change is about.
+    images : (R,), which image each change is about
+    spans : ((first, stop), (first, stop)), arrays (R,) of the rows and columns that changed
+    clean : (n, C, H, W), the unchanged images
     """
 
     values: np.ndarray
     images: np.ndarray
-    tops: np.ndarray
-    lefts: np.ndarray
+    spans: tuple
     clean: np.ndarray
 
     @property
     def size(self):
         return self.values.shape[2:]
 
-    def unchanged(self):
-        """What the images hold in the boxes if nothing is changed: (R, C, h, w)."""
-        return kernels.cut_boxes(self.clean, self.images, self.tops, self.lefts, self.size, 0.0)
+    @property
+    def corners(self):
+        """The rows and the columns (R,) at which the boxes begin."""
+        return corners(self.spans, self.size, self.clean.shape[2:])
 
     def within(self, tops, lefts, size, fill=0.0):
         """The changed images in other boxes, `fill` outside of the images: (R, C, h, w)."""
         found = kernels.cut_boxes(self.clean, self.images, tops, lefts, size, fill)
-        kernels.paste_boxes(self.values, self.tops, self.lefts, found, tops, lefts)
+        kernels.paste_boxes(self.values, *self.corners, found, tops, lefts)
         return found
 
     def whole(self):
         """The complete changed images (R, C, H, W)."""
-        everywhere = np.zeros(len(self.tops), np.int64)
+        everywhere = np.zeros(len(self.images), np.int64)
         return self.within(everywhere, everywhere, self.clean.shape[2:])
 
-    def at(self, tops, lefts, size):
-        """Whether these are the boxes that the values lie in."""
-        return self.size == tuple(size) and np.array_equal(self.tops, tops) and np.array_equal(self.lefts, lefts)
+
+def common_size(spans):
+    """The size of a box that holds each of the spans: (rows, columns)."""
+    return [int((stop - first).max()) for first, stop in spans]
+
+
+def corners(spans, size, image):
+    """Where boxes of a size begin that hold the spans and lie within an image of another size."""
+    return [np.minimum(first, n - length) for (first, _), length, n in zip(spans, size, image, strict=True)]
 
 
 @dataclass(eq=False)
@@ -61,26 +71,55 @@ class Flat:
 
 
 @dataclass(eq=False)
-class Late:
-    """A Crop whose ReLU is still due: after the max-pool that follows there are fewer values, and they are the same."""
+class Due:
+    """A Crop whose convolution, and perhaps ReLU, waits for the max-pool that follows: one kernel does all."""
 
     crop: Crop
+    convolution: object  # the Tensor
+    relu: bool = False
 
 
 def window(t, crop, pool=None):
     """A convolution or pooling of a Crop; given the `pool` that follows, all of the pool's windows that it reaches."""
-    op, firsts, starts, lengths = t.op, [], [], []
-    for axis, (start, out) in enumerate(zip((crop.tops, crop.lefts), t.shape[2:], strict=True)):
-        first, stop = reached(t, axis, start, start + crop.size[axis], pool)
-        count = int((stop - first).max())
-        firsts.append(np.minimum(first, out - count))
-        starts.append(firsts[-1] * op.stride[axis] - op.padding[axis])
-        lengths.append((count - 1) * op.stride[axis] + _extent(t)[axis])
-    fill = -np.inf if isinstance(op, ops.MaxPool2d) else 0.0
-    source = crop.values if crop.at(*starts, lengths) else crop.within(*starts, lengths, fill)
-    bare = {"padding": (0, 0)} if isinstance(op, ops.Conv2d) else {"padding": (0, 0), "ceil_mode": False}
-    values = replace(op, **bare).forward(source, *(x.data for x in t.inputs[1:]))
-    return Crop(values, crop.images, *firsts, t.data)
+    spans = [reached(t, axis, *span, pool) for axis, span in enumerate(crop.spans)]
+    size = common_size(spans)
+    firsts = corners(spans, size, t.shape[2:])
+    if isinstance(t.op, ops.Conv2d):
+        values = _convolved(t, crop, firsts, size)
+    else:
+        source = crop.within(*_seen(t, firsts, size), -np.inf if isinstance(t.op, ops.MaxPool2d) else 0.0)
+        values = replace(t.op, padding=(0, 0), ceil_mode=False).forward(source)
+    return Crop(values, crop.images, spans, t.data)
+
+
+def pooled(t, due):
+    """A max-pool, whose windows all lie inside of its input, of what is Due."""
+    spans = [reached(t, axis, *reached(due.convolution, axis, *span)) for axis, span in enumerate(due.crop.spans)]
+    size = common_size(spans)
+    *firsts, before = _seen(t, corners(spans, size, t.shape[2:]), size)
+    return Crop(_convolved(due.convolution, due.crop, firsts, before, due.relu, t.op), due.crop.images, spans, t.data)
+
+
+def _convolved(t, crop, firsts, size, relu=False, pool=None):
+    """The values of a convolution in boxes of its output, or of the ReLU and the pooling after it."""
+    op, (weight, *bias) = t.op, [x.data for x in t.inputs[1:]]
+    *starts, lengths = _seen(t, firsts, size)
+    if (np.prod(lengths) * len(crop.clean[0]) + np.prod(size) * len(weight)) * t.dtype.itemsize <= CACHE:
+        windows = (pool.kernel_size, pool.stride) if pool else ((1, 1), (1, 1))
+        return kernels.conv2d_boxes(
+            crop.values, *crop.corners, crop.clean, t.data, crop.images, weight, bias[0] if bias else None, *firsts,
+            size, op.stride, op.padding, op.dilation, op.groups, relu, windows,
+        )  # fmt: skip
+    y = replace(op, padding=(0, 0)).forward(crop.within(*starts, lengths), weight, *bias)
+    y = ops.ReLU().forward(y) if relu else y
+    return pool.forward(y) if pool else y
+
+
+def _seen(t, firsts, size):
+    """The boxes of the inputs that boxes of the outputs of `t` see: tops, lefts, size."""
+    op = t.op
+    starts = [first * s - p for first, s, p in zip(firsts, op.stride, op.padding, strict=True)]
+    return *starts, [(n - 1) * s + extent for n, s, extent in zip(size, op.stride, _extent(t), strict=True)]
 
 
 def reached(t, axis, start, stop, pool=None):
@@ -110,27 +149,24 @@ def _extent(t):
 def joined(t, states):
     """An elementwise op or a concatenation of channels, in the box that holds those of all inputs."""
     crops = [s for s in states if s is not None]
-    tops, lefts = (np.minimum.reduce([getattr(c, name) for c in crops]) for name in ("tops", "lefts"))
-    size = [
-        int(max((getattr(c, name) - starts).max() + c.size[axis] for c in crops))
-        for axis, (name, starts) in enumerate((("tops", tops), ("lefts", lefts)))
+    spans = [
+        (np.minimum.reduce([c.spans[axis][0] for c in crops]), np.maximum.reduce([c.spans[axis][1] for c in crops]))
+        for axis in (0, 1)
     ]
-    tops, lefts = (np.minimum(starts, n - m) for starts, n, m in zip((tops, lefts), t.shape[2:], size, strict=True))
-    images, operands = crops[0].images, []
+    images, size, operands = crops[0].images, common_size(spans), []
+    firsts = corners(spans, size, t.shape[2:])
     for x, crop in zip(t.inputs, states, strict=True):
         if crop is None and not any(x.data.strides[i] for i in (0, 2, 3)):
             operands.append(np.broadcast_to(x.data[:1, :, :1, :1], (len(images), x.shape[1], *size)))
         elif crop is None:
-            operands.append(kernels.cut_boxes(x.data, images, tops, lefts, size, 0.0))
-        elif crop.at(tops, lefts, size):
+            operands.append(kernels.cut_boxes(x.data, images, *firsts, size, 0.0))
+        elif len(crops) == 1:
             operands.append(crop.values)
         else:
-            operands.append(crop.within(tops, lefts, size))
-    return Crop(t.op.forward(*operands), images, tops, lefts, t.data)
+            operands.append(crop.within(*firsts, size))
+    return Crop(t.op.forward(*operands), images, spans, t.data)
 
 
 def dense(t, crop):
     """A dense layer after flattening: what it gave, plus its weights times the difference in each box."""
-    weight = t.inputs[1].data.reshape(-1, *crop.clean.shape[1:])
-    difference = ops.Sub().forward(crop.values, crop.unchanged())
-    return t.data[crop.images] + kernels.linear_boxes(difference, crop.tops, crop.lefts, weight)
+    return kernels.linear_boxes(crop.values, *crop.corners, crop.clean, t.data, crop.images, t.inputs[1].data)

@@ -198,10 +198,11 @@ class Windows:
 
     def mean(self, losses, x):
         """For every value the mean of `losses` (windows, N) over the windows that hold it, as x's shape and dtype."""
-        total, covering = np.zeros(x.shape), np.zeros(x.shape[1:])
-        for place, loss in zip(self.places, losses, strict=True):
-            total[:, *place] += loss.reshape(-1, *[1] * (x.ndim - 1))
-            covering[place] += 1
+        total, covering = losses.T.reshape(len(x), *self.counts), np.ones(())
+        for n, w, stride, count in zip(x.shape[1:], self.shape, self.strides, self.counts, strict=True):
+            from_start = np.arange(n) - stride * np.arange(count)[:, None]
+            covers = ((from_start >= 0) & (from_start < w)).astype(np.float64)  # (windows, values) along this axis
+            total, covering = np.tensordot(total, covers, (1, 0)), np.multiply.outer(covering, covers.sum(0))
         return (total / covering).astype(x.dtype)
 
 

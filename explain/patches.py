@@ -6,12 +6,12 @@ import numpy as np
 
 from minigrad import kernels
 
-from .crops import Crop
+from .crops import Crop, common_size, corners
 from .game import steps
 from .reach import Reach, Unreachable
 
 CHUNK = 2**25  # values of the largest activation, of all samples in a chunk, if no batch_size is given: bounds memory
-ROWS = 1024  # and never more samples than this
+ROWS = 4096  # and never more samples than this
 
 
 @dataclass(eq=False)
@@ -45,31 +45,31 @@ class Patches:
             box[c, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = True
         return cls(tops, lefts, hidden)
 
-    def laid_over(self, x, baseline, which, images, tops, lefts, size):
-        """What other boxes (R, C, h, w) of `images` hold when the patches `which` are hidden."""
-        own = self.tops[which], self.lefts[which]
-        clean, hidden = (kernels.cut_boxes(a, images, *own, self.size, 0.0) for a in (x, baseline))
-        values = np.where(self.hidden[which], hidden, clean)
-        return Crop(values, images, *own, x).within(tops, lefts, size)
+    def laid_over(self, x, baseline, which, images, spans):
+        """The Crop of images x in which the patches `which` are hidden in `images`, where they change the `spans`."""
+        place = self.tops[which], self.lefts[which]
+        clean, hidden = (kernels.cut_boxes(a, images, *place, self.size, 0.0) for a in (x, baseline))
+        everywhere = [(start, start + n) for start, n in zip(place, self.size, strict=True)]
+        crop = Crop(np.where(self.hidden[which], hidden, clean), images, everywhere, x)
+        size = common_size(spans)
+        return Crop(crop.within(*corners(spans, size, x.shape[2:]), size), images, spans, x)
 
 
 @dataclass(eq=False)
 class Changes:
-    """The pairs of a patch and an image in which it changes something, and the boxes of the changed values.
+    """The pairs of a patch and an image in which it changes something, and where.
 
     On black ground a black patch changes nothing, and on the rim of a digit little. Two rectangles that hide the same
     values of an image are one change.
 
-    which, images : (R,), of each pair; tops, lefts, heights, widths : (R,), of the box
+    which, images : (R,), of each pair
+    spans : ((first, stop), (first, stop)), arrays (R,) of the rows and the columns that change
     copies, originals : pairs (2, ...) that are like other pairs, and these
     """
 
     which: np.ndarray
     images: np.ndarray
-    tops: np.ndarray
-    lefts: np.ndarray
-    heights: np.ndarray
-    widths: np.ndarray
+    spans: tuple
     copies: np.ndarray
     originals: np.ndarray
 
@@ -77,29 +77,29 @@ class Changes:
     def made_by(cls, patches, x, baseline):
         """Hiding each of the patches in images x (n, C, H, W)."""
         differs = np.ascontiguousarray((x != baseline).transpose(0, 2, 3, 1), np.float32).transpose(0, 3, 1, 2)
-        (height, width), step, pairs = patches.size, max(1, CHUNK // patches.hidden[0].size), []
+        step, pairs = max(1, CHUNK // patches.hidden[0].size), []
         for start in range(0, len(patches.tops) * len(x), step):
             which, images = np.divmod(np.arange(start, min(start + step, len(patches.tops) * len(x))), len(x))
             corner = patches.tops[which], patches.lefts[which]
-            changed = kernels.cut_boxes(differs, images, *corner, patches.size, 0.0).astype(bool) & patches.hidden[which]
-            rows, columns = changed.any((1, 3)), changed.any((1, 2))
-            top, left = rows.argmax(1), columns.argmax(1)
-            box = (corner[0] + top, corner[1] + left, height - rows[:, ::-1].argmax(1) - top,
-                   width - columns[:, ::-1].argmax(1) - left)  # fmt: skip
-            pairs.append(np.stack([which, images, *box])[:, rows.any(1)])
+            changed = kernels.cut_boxes(differs, images, *corner, patches.size, 0.0).astype(bool)
+            changed &= patches.hidden[which]
+            found = [which, images]
+            for start, line in zip(corner, (changed.any((1, 3)), changed.any((1, 2))), strict=True):
+                found += [start + line.argmax(1), start + line.shape[1] - line[:, ::-1].argmax(1)]
+            pairs.append(np.stack(found)[:, changed.any((1, 2, 3))])
         pairs = np.concatenate(pairs, 1)
         first = inverse = np.arange(pairs.shape[1])
         if patches.hidden.all():
-            key = np.ravel_multi_index(pairs[1:], [len(x), *x.shape[2:], height + 1, width + 1])
+            height, width = x.shape[2:]
+            key = np.ravel_multi_index(pairs[1:], [len(x), height, height + 1, width, width + 1])
             _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
         again = np.flatnonzero(first[inverse] != np.arange(len(inverse)))
-        return cls(*pairs[:, first], pairs[:2, again], pairs[:2, first[inverse[again]]])
+        which, images, *ends = pairs[:, first]
+        return cls(which, images, (ends[:2], ends[2:]), pairs[:2, again], pairs[:2, first[inverse[again]]])
 
-    def boxes(self, chunk, size):
-        """Some of the pairs, and for each the corner of a box in an image of `size`, and what size suits all of them."""
-        common = int(self.heights[chunk].max()), int(self.widths[chunk].max())
-        corner = (np.minimum(starts[chunk], n - m) for starts, n, m in zip((self.tops, self.lefts), size, common))
-        return self.which[chunk], self.images[chunk], *corner, common
+    def __getitem__(self, chunk):
+        """The patches, images and spans of some of the pairs."""
+        return self.which[chunk], self.images[chunk], [[end[chunk] for end in span] for span in self.spans]
 
 
 def of_target(scores, target):
@@ -124,13 +124,12 @@ def outputs_without(run, patches, baseline, keep, progress):
         rows = run.asked_batch_size or min(ROWS, CHUNK * len(clean) // max(t.size for t in reach.steps))
         chunks = [
             group[i : i + rows]
-            for group in reach.groups(changes.tops, changes.lefts, changes.heights, changes.widths)
+            for group in reach.groups(changes.spans)
             for i in range(0, len(group), rows)
         ]
         for chunk in steps(chunks, progress, run.method):
-            which, images, *box = changes.boxes(chunk, leaf.shape[2:])
-            values = patches.laid_over(leaf.data, baseline[part], which, images, *box)
-            y = reach.run(values, images, *box[:2])
+            which, images, spans = changes[chunk]
+            y = reach.run(patches.laid_over(leaf.data, baseline[part], which, images, spans))
             found[which, part.start + images] = keep(y, target[images])
         found[changes.copies[0], part.start + changes.copies[1]] = found[
             changes.originals[0], part.start + changes.originals[1]

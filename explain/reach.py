@@ -14,18 +14,20 @@ The results equal those of the whole network, up to rounding.
 """
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
 from minigrad import ops
 
-from .crops import Crop, Flat, Late, dense, joined, reached, window
+from .crops import Crop, Due, Flat, dense, joined, pooled, reached, window
 from .kinds import ELEMENTWISE, PAIRWISE, Trail
 
 _POINTWISE = (*ELEMENTWISE, *PAIRWISE, ops.Add, ops.Sub, ops.Mul, ops.Neg, ops.Cast, ops.Where)
 _WINDOWS = (ops.Conv2d, ops.MaxPool2d, ops.AvgPool2d)
 _ROWWISE = (ops.Softmax, ops.LogSoftmax, ops.AdaptiveAvgPool2d, ops.Interpolate)
 _REDUCTIONS = (ops.Sum, ops.Max, ops.Min)
+GROUP = 256  # changes that cost as much as to begin with a group of them
 
 
 class Reach:
@@ -49,31 +51,34 @@ class Reach:
                     f"{type(t.op).__name__} in {t.scope or 'no module'} is not known to treat samples one by one"
                 )
         self.last = {x: t for t in self.steps for x in t.inputs}
-        self.pools = _pools_after(self.steps)
+        self.pools, self.due = _pools_after(self.steps)
 
-    def run(self, values, images, tops, lefts):
-        """y (R, classes) for R changes; `values` (R, C, h, w) is what the boxes hold then, `images` (R,) whose they are."""
-        states = {self.leaf: Crop(values, images, tops, lefts, self.leaf.data)}
+    def run(self, crop):
+        """y (R, classes) for the changes of a Crop of the leaf."""
+        states = {self.leaf: crop}
         for t in self.steps:
-            states[t] = self._step(t, [states.get(x) for x in t.inputs], images)
+            states[t] = self._step(t, [states.get(x) for x in t.inputs], crop.images)
             for x in t.inputs:
                 if x in states and self.last[x] is t:
                     del states[x]
         y = states[self.y]
         return y if isinstance(y, np.ndarray) else y.whole()
 
-    def groups(self, tops, lefts, heights, widths):
-        """The numbers of the changes that reach about equally far: to be run together without much waste.
+    def groups(self, spans):
+        """The numbers of the changes in `spans` that reach about equally far: to be run together without much waste.
 
-        Near a border a change reaches less. Areas in a group are within a factor of two: each group costs a fixed time.
+        Near a border a change reaches less. Changes are split in two by rows and by columns, where that spares most: a
+        group costs the area of its largest member for each, and a fixed time.
         """
-        rows, columns = (
-            self._far(axis, start, start + n) for axis, (start, n) in enumerate(((tops, heights), (lefts, widths)))
-        )
-        if not len(tops):
-            return []
-        smaller = np.log2((rows * columns).max() / (rows * columns)).astype(int)
-        return [np.flatnonzero(smaller == k) for k in np.unique(smaller)]
+        far = [self._far(axis, *span) for axis, span in enumerate(spans)]
+        best, groups = np.inf, []
+        for limits in product(*(np.unique(lengths) for lengths in far)):
+            number = sum((lengths > limit) * k for lengths, limit, k in zip(far, limits, (1, 2), strict=True))
+            split = [np.flatnonzero(number == k) for k in np.unique(number)]
+            cost = sum((len(group) + GROUP) * far[0][group].max() * far[1][group].max() for group in split)
+            if cost < best:
+                best, groups = cost, split
+        return groups
 
     def _far(self, axis, start, stop):
         """Along one axis: how many rows of the last layer that has places the rows start..stop of the input reach."""
@@ -131,13 +136,11 @@ class Reach:
         """The Crop, Flat or array of `t` for those of its inputs; None stands for an input that nothing changes."""
         op, first = t.op, states[0]
         if isinstance(op, ops.Conv2d) and isinstance(first, Crop):
-            return window(t, first, self.pools.get(t))
-        if isinstance(op, ops.ReLU) and isinstance(first, Crop) and isinstance(self.pools.get(t), ops.MaxPool2d):
-            return Late(first)
-        if isinstance(op, (ops.MaxPool2d, ops.AvgPool2d)) and isinstance(first, (Crop, Late)) and _plain(t):
-            crop = first.crop if isinstance(first, Late) else first
-            pooled = window(t, crop)
-            return pooled if crop is first else replace(pooled, values=ops.ReLU().forward(pooled.values))
+            return Due(first, t) if t in self.due else window(t, first, self.pools.get(t))
+        if isinstance(first, Due):
+            return replace(first, relu=True) if isinstance(op, ops.ReLU) else pooled(t, first)
+        if isinstance(op, (ops.MaxPool2d, ops.AvgPool2d)) and isinstance(first, Crop) and _plain(t):
+            return window(t, first)
         if isinstance(op, ops.BatchNorm) and isinstance(first, Crop):
             return replace(first, values=op.forward(first.values, *(x.data for x in t.inputs[1:])), clean=t.data)
         if isinstance(op, ops.Reshape) and isinstance(first, Crop) and t.ndim == 2:
@@ -157,8 +160,9 @@ class Reach:
             s if s is not None else _of(x.data, images) if per_sample else x.data
             for x, s in zip(t.inputs, wholes, strict=True)
         ]
-        op = replace(t.op, shape=(len(images), *t.op.shape[1:])) if isinstance(t.op, (ops.Reshape, ops.BroadcastTo)) else t.op
-        return op.forward(*operands)
+        if isinstance(t.op, (ops.Reshape, ops.BroadcastTo)):
+            return replace(t.op, shape=(len(images), *t.op.shape[1:])).forward(*operands)
+        return t.op.forward(*operands)
 
 
 class Unreachable(Exception):
@@ -166,35 +170,43 @@ class Unreachable(Exception):
 
 
 def _pools_after(steps):
-    """The pooling, if any, that alone uses what a convolution gives, perhaps after elementwise ops.
+    """The pooling, if any, that alone uses what a convolution gives, perhaps after elementwise ops: {tensor: op}.
 
-    To compute the few values that complete its windows is cheaper than to copy the clean ones there.
+    To compute the few values that complete its windows is cheaper than to copy the clean ones there. And the tensors
+    after which there is but a ReLU, or nothing, before a max-pool whose windows all lie inside.
     """
-    users = {}
+    users, pools, due = {}, {}, set()
     for t in steps:
         for x in t.inputs:
             users.setdefault(x, []).append(t)
-    pools = {}
     for t in reversed(steps):  # what follows t is known before t
         (user, *others) = users.get(t, [None])
-        if user is not None and not others:
-            if isinstance(user.op, (ops.MaxPool2d, ops.AvgPool2d)) and _plain(user):
-                pools[t] = user.op
-            elif isinstance(user.op, ELEMENTWISE) and user in pools:
-                pools[t] = pools[user]
-    return pools
+        if user is None or others:
+            continue
+        if isinstance(user.op, (ops.MaxPool2d, ops.AvgPool2d)) and _plain(user):
+            pools[t] = user.op
+            if isinstance(user.op, ops.MaxPool2d) and _inside(user) and not any(user.op.padding):
+                due.add(t)
+        elif isinstance(user.op, ELEMENTWISE) and user in pools:
+            pools[t] = pools[user]
+            if isinstance(user.op, ops.ReLU) and user in due:
+                due.add(t)
+    return pools, due
 
 
 def _plain(t):
     """Whether every window of a pooling divides by its area: then its padding may be written out as zeros."""
+    op = t.op
+    return isinstance(op, ops.MaxPool2d) or _inside(t) and (op.count_include_pad or not any(op.padding))
+
+
+def _inside(t):
+    """Whether no window of a pooling hangs over the padded input."""
     op, x = t.op, t.inputs[0]
-    if isinstance(op, ops.MaxPool2d):
-        return True
-    inside = all(
+    return all(
         (out - 1) * s + k <= n + 2 * p
         for out, s, k, n, p in zip(t.shape[2:], op.stride, op.kernel_size, x.shape[2:], op.padding, strict=True)
     )
-    return inside and (op.count_include_pad or not any(op.padding))
 
 
 def _of(array, images):

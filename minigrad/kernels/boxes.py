@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
-from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
+from minigrad.kernels.layout import as_nchw, channels_last, copy, empty_channels_last
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.pack import pack
 from minigrad.kernels.weights import read_only
@@ -59,32 +59,39 @@ def paste_boxes(x, tops, lefts, y, y_tops, y_lefts):
     run(_paste, _paste_parallel, x.size, len(target), source, tops - y_tops, lefts - y_lefts, target)
 
 
-def linear_boxes(x, tops, lefts, weight):
-    """Multiply images that are zero outside of a box by the weight of a fully connected layer.
+def linear_boxes(x, tops, lefts, clean, clean_y, which, weight):
+    """Multiply images that are changed inside boxes by the weight of a fully connected layer.
 
-    Images with the same corner meet the same rows of the weight: they are sorted, so that they share a register tile.
+    The layer is linear: its result is the clean one plus what the changes add, which meet only the columns of the
+    weight that belong to the box. Boxes with the same corner are sorted, so that they share a register tile.
 
     Parameters
     ----------
     x : ndarray
-        ``(R, C, h, w)``, any strides: what is inside the boxes.
+        ``(R, C, h, w)``, any strides: what the images hold inside of the boxes.
     tops, lefts : ndarray of int64
-        ``(R,)``: their corners; the boxes lie within the images.
+        ``(R,)``: the corners of the boxes, which lie within the images.
+    clean, clean_y : ndarray
+        ``(N, C, H, W)``, any strides: the images without the changes; and ``(N, O)``, what the layer makes of them.
+    which : ndarray of int64
+        ``(R,)``: the image of each box.
     weight : ndarray
-        ``(O, C, H, W)``, the layer's weight (O, C * H * W) by image axes.
+        ``(O, C * H * W)``.
 
     Returns
     -------
     ndarray
         ``(R, O)``.
     """
-    out, channels, height, width = weight.shape
-    x, pixels = channels_last(x), np.arange(height * width)
-    panels = pack(np.ascontiguousarray(weight), pixels, channels, height * width, weight[0].size, 0, 1, out)
+    (_, channels, height, width), (_, _, *size), out = clean.shape, x.shape, len(weight)
+    x, clean, y = channels_last(x), channels_last(clean), np.empty((len(x), out), x.dtype)
+    pixels = np.arange(height * width)
+    panels = pack(np.ascontiguousarray(weight), pixels, channels, len(pixels), weight[0].size, 0, 1, out)
     corners, rows = _same_corner(tops * width + lefts)
-    y, zeros = np.empty((len(x), out), x.dtype), np.zeros(out, x.dtype)
-    _multiply(y.reshape(-1), x.reshape(-1), x.shape[1], x.shape[2] * channels, width * channels, rows, corners * channels,
-              read_only(panels.memory), panels.panel, read_only(zeros), threads())  # fmt: skip
+    change = np.empty((len(x), size[0], size[1] * channels), x.dtype)
+    run(_subtract, _subtract_parallel, x.size, len(x), x, tops, lefts, clean, which, change)
+    _multiply(y.reshape(-1), change, width * channels, rows, corners * channels, read_only(clean_y).reshape(-1), which,
+              panels.memory, panels.panel, out, threads())  # fmt: skip
     return y
 
 
@@ -101,20 +108,20 @@ def _same_corner(corner):
 
 @kernel
 def _cut(x, which, tops, lefts, fill, y, first, last):
-    height, width, channels = x.shape[1:]
+    (_, height, width, channels), (_, rows, columns, _), source, target = x.shape, y.shape, x.reshape(-1), y.reshape(-1)
     for r in range(first, last):
-        image, box, top, left = x[which[r]], y[r], tops[r], lefts[r]
-        begin = min(max(0, -left), box.shape[1]) * channels
-        end = max(begin, min(box.shape[1], width - left) * channels)
-        for i in range(len(box)):
-            line, inside = box[i].reshape(-1), 0 <= top + i < height
-            start, stop = (begin, end) if inside else (len(line), len(line))
-            line[:start] = fill
-            line[stop:] = fill
-            if start < stop:
-                source = image[top + i].reshape(-1)
-                for k in range(start, stop):
-                    line[k] = source[k + left * channels]
+        begin = min(max(0, -lefts[r]), columns)
+        end = max(begin, min(columns, width - lefts[r]))
+        for i in range(rows):
+            at, row = (r * rows + i) * columns * channels, tops[r] + i
+            if begin == end or row < 0 or row >= height:
+                target[at : at + columns * channels] = fill
+                continue
+            target[at : at + begin * channels] = fill
+            target[at + end * channels : at + columns * channels] = fill
+            start = ((which[r] * height + row) * width + lefts[r]) * channels
+            copy(target[at + begin * channels : at + end * channels],
+                 source[start + begin * channels : start + end * channels])  # fmt: skip
 
 
 @parallel_kernel
@@ -126,13 +133,15 @@ def _cut_parallel(x, which, tops, lefts, fill, y, tasks, parts):
 
 @kernel
 def _paste(x, down, right, y, first, last):
-    channels = x.shape[3]
+    (_, rows, columns, channels), (_, height, width, _), source, target = x.shape, y.shape, x.reshape(-1), y.reshape(-1)
     for r in range(first, last):
-        begin, end = max(0, -right[r]), min(x.shape[2], y.shape[2] - right[r])
-        for i in range(max(0, -down[r]), min(x.shape[1], y.shape[1] - down[r])):
-            source, target, shift = x[r, i].reshape(-1), y[r, i + down[r]].reshape(-1), right[r] * channels
-            for k in range(begin * channels, end * channels):
-                target[k + shift] = source[k]
+        begin = max(0, -right[r])
+        end = max(begin, min(columns, width - right[r]))
+        for i in range(max(0, -down[r]), min(rows, height - down[r])):
+            start = (r * rows + i) * columns * channels
+            at = ((r * height + i + down[r]) * width + right[r]) * channels
+            copy(target[at + begin * channels : at + end * channels],
+                 source[start + begin * channels : start + end * channels])  # fmt: skip
 
 
 @parallel_kernel
@@ -141,24 +150,44 @@ def _paste_parallel(x, down, right, y, tasks, parts):
         _paste(x, down, right, y, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
 
 
+@kernel
+def _subtract(x, tops, lefts, clean, which, change, first, last):
+    (_, rows, columns, channels), (_, height, width, _) = x.shape, clean.shape
+    new, old, target, run = x.reshape(-1), clean.reshape(-1), change.reshape(-1), columns * channels
+    for r in range(first, last):
+        for i in range(rows):
+            at, start = (r * rows + i) * run, ((which[r] * height + tops[r] + i) * width + lefts[r]) * channels
+            line, after, before = target[at : at + run], new[at : at + run], old[start : start + run]
+            for k in range(run):
+                line[k] = after[k] - before[k]
+
+
 @parallel_kernel
-def _multiply(y, x, height, run, pitch, rows, corners, w, w_panel, zeros, team):
+def _subtract_parallel(x, tops, lefts, clean, which, change, tasks, parts):
+    for t in numba.prange(parts):
+        first, last = np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts
+        _subtract(x, tops, lefts, clean, which, change, first, last)
+
+
+@parallel_kernel
+def _multiply(y, x, pitch, rows, corners, start, which, w, w_panel, n, team):
     for thread in numba.prange(team):
-        _multiply_share(np.int64(thread), y, x, height, run, pitch, rows, corners, w, w_panel, zeros, team)
+        _multiply_share(np.int64(thread), y, x, pitch, rows, corners, start, which, w, w_panel, n, team)
 
 
 @kernel
-def _multiply_share(thread, y, x, height, run, pitch, rows, corners, w, w_panel, zeros, team):
+def _multiply_share(thread, y, x, pitch, rows, corners, start, which, w, w_panel, n, team):
     """One thread's share of the tiles, for every panel of columns, row of the box by row."""
-    n, panel_columns, nothing = len(zeros), PANEL_BYTES // w.itemsize, np.zeros(ROWS, np.int64)
+    _, height, run = x.shape
+    panel_columns, no_tap, flat = PANEL_BYTES // w.itemsize, np.zeros(1, np.int64), x.reshape(-1)
     first, last = thread * len(rows) // team, (thread + 1) * len(rows) // team
     for panel in range(-(-n // panel_columns)):
         column = panel * panel_columns
         cols = min(panel_columns, n - column)
         for t in range(first, last):
             y_rows, x_rows, w_at = rows[t] * n, rows[t] * height * run, panel * w_panel + corners[t] * panel_columns
-            tile(y, column, y_rows, zeros, column, nothing, x, 0, x_rows, nothing[:1], run, 1, w, w_at,
+            tile(y, column, y_rows, start, column, which[rows[t]] * n, flat, 0, x_rows, no_tap, run, 1, w, w_at,
                  panel_columns, cols)  # fmt: skip
             for i in range(1, height):
-                tile(y, column, y_rows, y, column, y_rows, x, i * run, x_rows, nothing[:1], run, 1, w,
+                tile(y, column, y_rows, y, column, y_rows, flat, i * run, x_rows, no_tap, run, 1, w,
                      w_at + i * pitch * panel_columns, panel_columns, cols)  # fmt: skip

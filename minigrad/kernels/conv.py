@@ -7,7 +7,7 @@ import numpy as np
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.geometry import conv_output_size
-from minigrad.kernels.layout import channels_last
+from minigrad.kernels.layout import channels_last, copy
 from minigrad.kernels.micro import PANEL_BYTES, tile
 from minigrad.kernels.pack import in_place, pack
 from minigrad.kernels.plan import backward_axes, forward_axis, make_plan, split_images
@@ -154,17 +154,14 @@ def _convolve_share(
 def fill_frame(frame, x, image, top, left, rows, columns):
     """Copy rows x columns pixels of an image, from (top, left) on, into the flat `frame`; zeros outside the image."""
     height, width, channels = x.shape[1:]
-    pitch = columns * channels
-    begin = max(0, min(columns, -left))  # columns before the image
-    end = max(begin, min(columns, width - left))  # and before its end
+    pitch, source = columns * channels, x.reshape(-1)
+    begin = max(0, min(columns, -left)) * channels  # before the image
+    end = max(begin, min(columns, width - left) * channels)  # and before its end
     for row in range(rows):
-        line = frame[row * pitch : (row + 1) * pitch]
+        at, start = row * pitch, ((image * height + top + row) * width + left) * channels
         if 0 <= top + row < height and begin < end:
-            line[: begin * channels] = 0
-            source = x[image, top + row, left + begin : left + end].reshape(-1)
-            inside = line[begin * channels : end * channels]
-            for k in range(len(source)):
-                inside[k] = source[k]
-            line[end * channels :] = 0
+            frame[at : at + begin] = 0
+            copy(frame[at + begin : at + end], source[start + begin : start + end])
+            frame[at + end : at + pitch] = 0
         else:
-            line[:] = 0
+            frame[at : at + pitch] = 0

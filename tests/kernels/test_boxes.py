@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
@@ -45,10 +45,43 @@ def test_paste(data, count, channels, size, y_size, layout, dtype):
 def test_linear(data, count, channels, size, out, layout, dtype):
     height, width = (n + data.draw(st.integers(0, 3)) for n in size)
     x = LAYOUTS[layout](draw_values(data.draw, (count, channels, *size), dtype))
+    clean = LAYOUTS[layout](draw_values(data.draw, (3, channels, height, width), dtype))
     tops, lefts = corners(data.draw, count, 0, height - size[0]), corners(data.draw, count, 0, width - size[1])
-    weight = draw_values(data.draw, (out, channels, height, width), dtype)
-    found = kernels.linear_boxes(x, tops, lefts, weight)
-    assert_array_equal(found, reference.linear_boxes(x, tops, lefts, weight))  # small integers add up exactly
+    which, weight = corners(data.draw, count, 0, 2), draw_values(data.draw, (out, clean[0].size), dtype)
+    arguments = x, tops, lefts, clean, draw_values(data.draw, (3, out), dtype), which, weight
+    found = kernels.linear_boxes(*arguments)
+    assert_array_equal(found, reference.linear_boxes(*arguments))  # small integers add up exactly
+    assert found.dtype == dtype
+
+
+axis = st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(0, 3), st.integers(1, 2))
+
+
+@given(st.data(), st.tuples(axis, axis), st.sampled_from([1, 1, 2, 3]), st.booleans(), st.booleans(), dtypes)
+def test_convolution(data, axes, groups, relu, bias, dtype):
+    kernel, stride, padding, dilation = zip(*axes)
+    channels, out = (groups * data.draw(st.integers(1, n)) for n in (8, 40))
+    box, image = (data.draw(st.tuples(*[st.integers(1, n)] * 2)) for n in (7, 9))
+    clean = LAYOUTS["channels-last"](draw_values(data.draw, (2, channels, *image), dtype))
+    weight = kernels.weight_layout(draw_values(data.draw, (out, channels // groups, *kernel), dtype))
+    bias = draw_values(data.draw, (out,), dtype) if bias else None
+    try:
+        clean_y = reference.conv2d(clean, weight, bias, stride, padding, dilation, groups)
+    except ValueError:
+        reject()
+    count = data.draw(st.integers(0, 6))
+    which = corners(data.draw, count, 0, 1)
+    places = [corners(data.draw, count, 0, max(0, n - m)) for n, m in zip(image, box)]
+    x = reference.cut_boxes(clean, which, *places, [min(n, m) for n, m in zip(image, box)], 0.0)
+    changed = np.random.default_rng(0).random(x.shape) < 0.3
+    x[changed] += 1
+    size = [data.draw(st.integers(1, n)) for n in clean_y.shape[2:]]
+    firsts = [corners(data.draw, count, 0, n - m) for n, m in zip(clean_y.shape[2:], size)]
+    pool = [tuple(data.draw(st.integers(1, min(3, n))) for n in size) for _ in range(2)]
+    settings = stride, padding, dilation, groups, relu, pool
+    arguments = x, *places, clean, clean_y, which, weight, bias, *firsts, size, *settings
+    found = kernels.conv2d_boxes(*arguments)
+    assert_array_equal(found, reference.conv2d_boxes(*arguments))
     assert found.dtype == dtype
 
 

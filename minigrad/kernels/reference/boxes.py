@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from minigrad.kernels.reference.conv import conv2d
+from minigrad.kernels.reference.pool import max_pool2d
+
 
 def cut_boxes(x, which, tops, lefts, size, fill):
     """Copy boxes (R, C, h, w) out of images (N, C, H, W): a slice of the image in a frame of `fill`."""
@@ -24,9 +27,26 @@ def paste_boxes(x, tops, lefts, y, y_tops, y_lefts):
                 y[r, :, row, column] = x[r, :, i, j]
 
 
-def linear_boxes(x, tops, lefts, weight):
-    """Multiply images that are zero but for boxes x (R, C, h, w) by a layer's weight (O, C, H, W): (R, O)."""
-    images = np.zeros((len(x), *weight.shape[1:]), x.dtype)
-    for image, box, top, left in zip(images, x, tops, lefts):
-        image[:, top : top + box.shape[1], left : left + box.shape[2]] = box
-    return np.einsum("rchw, ochw -> ro", images, weight)
+def linear_boxes(x, tops, lefts, clean, clean_y, which, weight):
+    """Multiply images, changed where the boxes x (R, C, h, w) lie, by a layer's weight (O, C * H * W): (R, O).
+
+    `clean_y` holds the bias too: it is the layer's answer to the clean images.
+    """
+    change = np.zeros((len(x), *clean.shape[1:]), x.dtype)
+    for image, box, top, left, i in zip(change, x, tops, lefts, which):
+        place = slice(None), slice(top, top + box.shape[1]), slice(left, left + box.shape[2])
+        image[place] = box - clean[i][place]
+    return clean_y[which] + change.reshape(len(x), clean[0].size) @ weight.T
+
+
+def conv2d_boxes(
+    x, tops, lefts, clean, clean_y, which, weight, bias, y_tops, y_lefts, size, stride, padding, dilation, groups, relu,
+    pool,
+):  # fmt: skip
+    """Convolve the changed images where the boxes of the result see them, rectify if asked to, and pool."""
+    span = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(size, stride, dilation, weight.shape[2:])]
+    corners = [first * s - p for first, s, p in zip((y_tops, y_lefts), stride, padding)]
+    frames = cut_boxes(clean, which, *corners, span, 0.0)
+    paste_boxes(x, tops, lefts, frames, *corners)
+    y = conv2d(frames, weight, bias, stride, (0, 0), dilation, groups)
+    return max_pool2d(np.maximum(y, 0) if relu else y, *pool, (0, 0), False)
