@@ -15,8 +15,9 @@ import tempfile
 
 import numba
 
-from .attacks import ATTACKS, trained
+from .attacks import ATTACKS
 from .attribution import METHODS
+from .digits import trained
 from .layers import INPUTS
 from .rounds import compare, table
 
@@ -36,8 +37,8 @@ def main():
     parser.add_argument("--network", choices=INPUTS, default="mnist_cnn", help="whose layers the kernels work on")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="attribution methods")
     parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=ATTACKS, help="attacks")
-    parser.add_argument("--run", help="folder of a run of mnist_cnn, to attack (default: one that is trained on the "
-                                      "embedded digits first)")
+    parser.add_argument("--run", help="folder of a run of mnist_cnn, to explain or attack (default: one is trained on "
+                                      "the embedded digits first)")
     parser.add_argument("--rounds", type=int, default=9, help="turns that every library takes")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {numba.get_num_threads()} threads, medians of {arguments.rounds} interleaved rounds")
@@ -53,15 +54,16 @@ def main():
         for size in arguments.batch:
             title = f"{arguments.network}, batch {size}"
             show(title, "torch", TORCH[:2], "kernels", [arguments.network, size], arguments.rounds)
-    elif arguments.what == "explain":
-        for method in arguments.methods:
-            show(f"{method}, 16 images, mnist_cnn", "captum", ["captum"], "attribution", [method], arguments.rounds)
     else:
+        names, peer, workload, images = {
+            "explain": (arguments.methods, "captum", "attribution", 16),
+            "attacks": (arguments.attacks, "foolbox", "attacks", 100),
+        }[arguments.what]
         with tempfile.TemporaryDirectory() as folder:
             run = arguments.run or trained(folder)
-            for attack in arguments.attacks:
-                title = f"{attack}, 100 images, mnist_cnn"
-                show(title, "foolbox", ["foolbox"], "attacks", [attack, run], arguments.rounds)
+            for name in names:
+                title = f"{name}, {images} images, mnist_cnn"
+                show(title, peer, [peer], workload, [name, run], arguments.rounds)
 
 
 def show(title, package, peers, workload, settings, rounds, pythons=None):

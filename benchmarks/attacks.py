@@ -4,9 +4,9 @@ How many steps DeepFool and Carlini-Wagner take depends on the network, so it ha
 same for both. Carlini-Wagner gets 5 searches of 100 steps (its default, 9 of 10,000, would take hours); nothing else
 is cut short.
 """
-from pathlib import Path
-
 import numpy as np
+
+from .digits import setting
 
 IMAGES, EPS = 100, 0.3
 ATTACKS = ("fgsm", "pgd", "deepfool", "carlini_wagner", "ddn", "fmn")
@@ -20,29 +20,11 @@ OPTIONS = {
 }
 
 
-def trained(folder, epochs=5):
-    """Train mnist_cnn on the embedded digits, and return the file in `folder` with its weights."""
-    import minigrad
-    from minigrad import functional as F
-
-    model = minigrad.models.mnist_cnn(rng=np.random.default_rng(0))
-    train, rng = minigrad.data.load("digits"), np.random.default_rng(1)
-    adam = minigrad.optim.Adam(model.parameters(), lr=1e-3)
-    for _ in range(epochs):
-        for images, labels in minigrad.data.batches(train, 64, shuffle=True, rng=rng):
-            adam.zero_grad()
-            F.cross_entropy(model(images), labels).backward()
-            adam.step()
-    path = Path(folder) / "model.safetensors"
-    minigrad.save(path, model, dataset="digits")
-    return path
-
-
 def minigrad(attack, run):
     """The attack of attacks."""
     import attacks
 
-    model, x, y = _setting(run)
+    model, x, y = setting(run, IMAGES)
     options = OPTIONS[attack] | ({"eps": EPS} if attack in ("fgsm", "pgd") else {})
     if attack == "pgd":
         options["rng"] = np.random.default_rng(1)
@@ -59,7 +41,7 @@ def foolbox(attack, run):
     from .training import threads
 
     torch.set_num_threads(threads())
-    model, x, y = _setting(run)
+    model, x, y = setting(run, IMAGES)
     peer = {"fgsm": fb.attacks.LinfFastGradientAttack, "pgd": fb.attacks.LinfProjectedGradientDescentAttack,
             "deepfool": fb.attacks.L2DeepFoolAttack, "carlini_wagner": fb.attacks.L2CarliniWagnerAttack,
             "ddn": fb.attacks.DDNAttack, "fmn": fb.attacks.L2FMNAttack}[attack](**OPTIONS[attack])
@@ -72,13 +54,3 @@ def foolbox(attack, run):
         return (images - x).flatten(1).norm(dim=1).numpy()
 
     return call
-
-
-def _setting(run):
-    """The network of that run, and the first test images of what it learned."""
-    import minigrad
-    from minigrad.runs import load_run
-
-    model = load_run(run)
-    test = minigrad.data.load(model.metadata["dataset"], "test")
-    return model, np.ascontiguousarray(test.images[:IMAGES]), test.labels[:IMAGES]

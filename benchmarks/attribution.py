@@ -1,31 +1,28 @@
-"""Workloads: attribution methods on 16 images and `mnist_cnn`, in explain and in Captum, with the same settings.
+"""Workloads: attribution methods on 16 images and a trained `mnist_cnn`, in explain and in Captum, set alike.
 
-Captum evaluates its perturbations one at a time unless told otherwise; here it gets batches of 100 or so, as somebody
-who wants it fast would give it.
+Captum evaluates its perturbations one at a time unless told otherwise; here it gets the batches that are fastest for
+it: 100 rows of the coalition table, and for occlusion 10 windows of all images.
 """
 import numpy as np
+
+from .digits import setting
 
 SIDE, IMAGES = 28, 16
 METHODS = ("saliency", "guided_backprop", "deep_lift", "integrated_gradients", "smooth_grad", "gradient_shap",
            "kernel_shap", "lime", "occlusion")
 
 
-def _setting():
+def _setting(run):
     """The model, images, labels, a baseline pool, and a mask of 16 squares of 7x7 pixels."""
-    import minigrad
-
-    rng = np.random.default_rng(0)
-    model = minigrad.models.mnist_cnn(rng=rng).eval()
-    images = rng.random((IMAGES, 1, SIDE, SIDE), np.float32)
     squares = np.kron(np.arange(16).reshape(4, 4), np.ones((7, 7), int))
-    return model, images, rng.integers(0, 10, IMAGES), np.zeros((5, 1, SIDE, SIDE), np.float32), squares
+    return *setting(run, IMAGES), np.zeros((5, 1, SIDE, SIDE), np.float32), squares
 
 
-def minigrad(method):
+def minigrad(method, run):
     """The method of explain."""
     import explain
 
-    model, x, y, pool, squares = _setting()
+    model, x, y, pool, squares = _setting(run)
     rng = np.random.default_rng(1)
     calls = {
         "saliency": lambda: explain.saliency(model, x, y),
@@ -41,7 +38,7 @@ def minigrad(method):
     return calls[method]
 
 
-def captum(method):
+def captum(method, run):
     """The method of Captum."""
     import warnings
 
@@ -52,7 +49,7 @@ def captum(method):
 
     warnings.simplefilter("ignore")  # it warns of its hooks at every call
     torch.set_num_threads(threads())
-    model, x, y, pool, squares = _setting()
+    model, x, y, pool, squares = _setting(run)
     net = twin(model)
     x, y, pool, squares = (torch.from_numpy(a) for a in (x, y, pool, squares))
     many = {"feature_mask": squares[None, None], "n_samples": 500, "perturbations_per_eval": 100}

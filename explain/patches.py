@@ -10,7 +10,7 @@ from .crops import Crop, common_size, corners
 from .game import steps
 from .reach import Reach, Unreachable
 
-CHUNK = 2**25  # values of the largest activation, of all samples in a chunk, if no batch_size is given: bounds memory
+CHUNK = 2**26  # values of the largest activation, of all samples in a chunk, if no batch_size is given: bounds memory
 ROWS = 4096  # and never more samples than this
 
 
@@ -76,26 +76,17 @@ class Changes:
     @classmethod
     def made_by(cls, patches, x, baseline):
         """Hiding each of the patches in images x (n, C, H, W)."""
-        differs = np.ascontiguousarray((x != baseline).transpose(0, 2, 3, 1), np.float32).transpose(0, 3, 1, 2)
-        step, pairs = max(1, CHUNK // patches.hidden[0].size), []
-        for start in range(0, len(patches.tops) * len(x), step):
-            which, images = np.divmod(np.arange(start, min(start + step, len(patches.tops) * len(x))), len(x))
-            corner = patches.tops[which], patches.lefts[which]
-            changed = kernels.cut_boxes(differs, images, *corner, patches.size, 0.0).astype(bool)
-            changed &= patches.hidden[which]
-            found = [which, images]
-            for start, line in zip(corner, (changed.any((1, 3)), changed.any((1, 2))), strict=True):
-                found += [start + line.argmax(1), start + line.shape[1] - line[:, ::-1].argmax(1)]
-            pairs.append(np.stack(found)[:, changed.any((1, 2, 3))])
-        pairs = np.concatenate(pairs, 1)
-        first = inverse = np.arange(pairs.shape[1])
+        ends = kernels.changed_boxes(x, baseline, patches.hidden, patches.tops, patches.lefts)
+        which, images = np.nonzero(ends[1])
+        ends = ends[:, which, images]
+        first = inverse = np.arange(len(which))
         if patches.hidden.all():
             height, width = x.shape[2:]
-            key = np.ravel_multi_index(pairs[1:], [len(x), height, height + 1, width, width + 1])
+            key = np.ravel_multi_index([images, *ends], [len(x), height, height + 1, width, width + 1])
             _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
         again = np.flatnonzero(first[inverse] != np.arange(len(inverse)))
-        which, images, *ends = pairs[:, first]
-        return cls(which, images, (ends[:2], ends[2:]), pairs[:2, again], pairs[:2, first[inverse[again]]])
+        copies, originals = (np.stack([which[k], images[k]]) for k in (again, first[inverse[again]]))
+        return cls(which[first], images[first], (ends[:2, first], ends[2:, first]), copies, originals)
 
     def __getitem__(self, chunk):
         """The patches, images and spans of some of the pairs."""
@@ -123,9 +114,9 @@ def outputs_without(run, patches, baseline, keep, progress):
         changes = Changes.made_by(patches, leaf.data, baseline[part])
         rows = run.asked_batch_size or min(ROWS, CHUNK * len(clean) // max(t.size for t in reach.steps))
         chunks = [
-            group[i : i + rows]
+            chunk
             for group in reach.groups(changes.spans)
-            for i in range(0, len(group), rows)
+            for chunk in np.array_split(group, -(-len(group) // rows))
         ]
         for chunk in steps(chunks, progress, run.method):
             which, images, spans = changes[chunk]

@@ -71,14 +71,21 @@ class Reach:
         group costs the area of its largest member for each, and a fixed time.
         """
         far = [self._far(axis, *span) for axis, span in enumerate(spans)]
-        best, groups = np.inf, []
-        for limits in product(*(np.unique(lengths) for lengths in far)):
-            number = sum((lengths > limit) * k for lengths, limit, k in zip(far, limits, (1, 2), strict=True))
-            split = [np.flatnonzero(number == k) for k in np.unique(number)]
-            cost = sum((len(group) + GROUP) * far[0][group].max() * far[1][group].max() for group in split)
-            if cost < best:
-                best, groups = cost, split
-        return groups
+        if not far[0].size:
+            return []
+        limits = [np.unique(lengths) for lengths in far]
+        near = [lengths <= limit[:, None] for lengths, limit in zip(far, limits, strict=True)]
+        rows, columns = (
+            ((within.astype(float), limit), ((~within).astype(float), np.full_like(limit, limit[-1])))
+            for within, limit in zip(near, limits, strict=True)
+        )
+        cost = 0
+        for (by_row, height), (by_column, width) in product(rows, columns):
+            members = by_row @ by_column.T  # for each limit of rows and of columns
+            cost += (members + GROUP * (members > 0)) * np.outer(height, width)
+        best = np.unravel_index(cost.argmin(), cost.shape)
+        number = sum((~within[k]) * n for within, k, n in zip(near, best, (1, 2), strict=True))
+        return [np.flatnonzero(number == k) for k in np.unique(number)]
 
     def _far(self, axis, start, stop):
         """Along one axis: how many rows of the last layer that has places the rows start..stop of the input reach."""

@@ -6,21 +6,21 @@ import pytest
 import attacks as library
 import minigrad
 from benchmarks import __main__ as command
-from benchmarks import attacks, worker
+from benchmarks import attacks, digits, worker
 
 pytestmark = pytest.mark.compiled
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return str(attacks.trained(tmp_path_factory.mktemp("run"), epochs=1))
+    return str(digits.trained(tmp_path_factory.mktemp("run"), epochs=1))
 
 
 def test_training_gives_the_same_network_twice_and_one_that_has_learned(run, tmp_path):
-    again = minigrad.load(attacks.trained(tmp_path, epochs=1)).state_dict()
+    again = minigrad.load(digits.trained(tmp_path, epochs=1)).state_dict()
     for name, value in minigrad.load(run).state_dict().items():
         np.testing.assert_array_equal(value, again[name])
-    model, x, y = attacks._setting(run)
+    model, x, y = digits.setting(run, 100)
     with minigrad.no_grad():
         assert (model(minigrad.Tensor(x)).data.argmax(1) == y).mean() > 0.5
 

@@ -7,7 +7,7 @@ in memory: kernels accept any strides, and return an (N, H, W, C)-contiguous arr
 
 from minigrad.kernels.avg_pool import avg_pool2d, avg_pool2d_grad
 from minigrad.kernels.box_conv import conv2d_boxes
-from minigrad.kernels.boxes import cut_boxes, linear_boxes, paste_boxes
+from minigrad.kernels.boxes import changed_boxes, cut_boxes, linear_boxes, paste_boxes
 from minigrad.kernels.channels import channel_affine, channel_dot
 from minigrad.kernels.conv import conv2d, conv2d_input_grad
 from minigrad.kernels.conv_grad import channel_sum, conv2d_weight_grad
@@ -25,6 +25,7 @@ __all__ = [
     "avg_pool2d_grad",
     "channel_affine",
     "channel_dot",
+    "changed_boxes",
     "channel_moments",
     "channel_sum",
     "conv2d",

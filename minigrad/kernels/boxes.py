@@ -59,11 +59,36 @@ def paste_boxes(x, tops, lefts, y, y_tops, y_lefts):
     run(_paste, _paste_parallel, x.size, len(target), source, tops - y_tops, lefts - y_lefts, target)
 
 
+def changed_boxes(x, y, marks, tops, lefts):
+    """Find where two arrays of images differ, inside of boxes of which a part is marked.
+
+    Parameters
+    ----------
+    x, y : ndarray
+        ``(N, C, H, W)``, any strides.
+    marks : ndarray of bool
+        ``(W, C, h, w)``: what counts in each of the boxes.
+    tops, lefts : ndarray of int64
+        ``(W,)``: the corners of the boxes, which lie within the images.
+
+    Returns
+    -------
+    ndarray of int64
+        ``(4, W, N)``, for each box and image the rows and columns that hold all differences: the first row, the row
+        after the last, the first column and the one after the last; 0 where nothing differs.
+    """
+    differ, found = np.ascontiguousarray(x != y), np.zeros((4, len(marks), len(x)), np.int64)
+    operands = differ, np.ascontiguousarray(marks), tops, lefts, found
+    run(_enclose, _enclose_parallel, marks.size * len(x), len(marks), *operands)
+    return found
+
+
 def linear_boxes(x, tops, lefts, clean, clean_y, which, weight):
     """Multiply images that are changed inside boxes by the weight of a fully connected layer.
 
     The layer is linear: its result is the clean one plus what the changes add, which meet only the columns of the
-    weight that belong to the box. Boxes with the same corner are sorted, so that they share a register tile.
+    weight that belong to the box, and only to the part of it that holds changes. Parts with the same corner and about
+    the same size share a register tile.
 
     Parameters
     ----------
@@ -87,23 +112,30 @@ def linear_boxes(x, tops, lefts, clean, clean_y, which, weight):
     x, clean, y = channels_last(x), channels_last(clean), np.empty((len(x), out), x.dtype)
     pixels = np.arange(height * width)
     panels = pack(np.ascontiguousarray(weight), pixels, channels, len(pixels), weight[0].size, 0, 1, out)
-    corners, rows = _same_corner(tops * width + lefts)
-    change = np.empty((len(x), size[0], size[1] * channels), x.dtype)
-    run(_subtract, _subtract_parallel, x.size, len(x), x, tops, lefts, clean, which, change)
-    _multiply(y.reshape(-1), change, width * channels, rows, corners * channels, read_only(clean_y).reshape(-1), which,
-              panels.memory, panels.panel, out, threads())  # fmt: skip
+    change, ends = np.empty((len(x), size[0], size[1] * channels), x.dtype), np.empty((4, len(x)), np.int64)
+    run(_subtract, _subtract_parallel, x.size, len(x), x, tops, lefts, clean, which, change, ends)
+    top, bottom, left, right = ends
+    corners = np.ravel_multi_index([tops, lefts, top, left], [height, width, *size])
+    rows, extents = _same_corner(corners, np.stack([bottom - top, (right - left) * channels]))
+    starts = (np.arange(len(x)) * size[0] + top) * change.shape[2] + left * channels
+    columns = ((tops + top) * width + lefts + left)[rows[:, 0]] * channels
+    _multiply(y.reshape(-1), change, starts, width * channels, rows, columns, extents, read_only(clean_y).reshape(-1),
+              which, panels.memory, panels.panel, out, threads())  # fmt: skip
     return y
 
 
-def _same_corner(corner):
-    """Tiles of rows that have the same corner: the corners (T,), and the rows (T, ROWS), the last ones repeated."""
-    order = np.argsort(corner, kind="stable")
-    places, first, count = np.unique(corner[order], return_index=True, return_counts=True)
+def _same_corner(corners, extents):
+    """Tiles of boxes (R,) that have the same corner, and about the same extents (2, R).
+
+    Returns their members (T, ROWS), the last ones repeated, and the extents (2, T) that hold those of all members.
+    """
+    order = np.lexsort([*extents[::-1], corners])
+    _, first, count = np.unique(corners[order], return_index=True, return_counts=True)
     tiles = -(-count // ROWS)
-    of = np.repeat(np.arange(len(places)), tiles)
+    of = np.repeat(np.arange(len(count)), tiles)
     start = (np.arange(len(of)) - (np.cumsum(tiles) - tiles)[of]) * ROWS
-    rows = np.minimum(start[:, None] + np.arange(ROWS), count[of][:, None] - 1)
-    return places[of], order[first[of][:, None] + rows]
+    members = order[first[of][:, None] + np.minimum(start[:, None] + np.arange(ROWS), count[of][:, None] - 1)]
+    return members, extents[:, members].max(2)
 
 
 @kernel
@@ -151,43 +183,80 @@ def _paste_parallel(x, down, right, y, tasks, parts):
 
 
 @kernel
-def _subtract(x, tops, lefts, clean, which, change, first, last):
-    (_, rows, columns, channels), (_, height, width, _) = x.shape, clean.shape
-    new, old, target, run = x.reshape(-1), clean.reshape(-1), change.reshape(-1), columns * channels
-    for r in range(first, last):
-        for i in range(rows):
-            at, start = (r * rows + i) * run, ((which[r] * height + tops[r] + i) * width + lefts[r]) * channels
-            line, after, before = target[at : at + run], new[at : at + run], old[start : start + run]
-            for k in range(run):
-                line[k] = after[k] - before[k]
+def _enclose(differ, marks, tops, lefts, found, first, last):
+    _, channels, height, width = marks.shape
+    for box in range(first, last):
+        for image in range(len(differ)):
+            top, bottom, left, right = height, 0, width, 0
+            for c in range(channels):
+                for i in range(height):
+                    line = differ[image, c, tops[box] + i, lefts[box] : lefts[box] + width]
+                    for j in range(width):
+                        if line[j] and marks[box, c, i, j]:
+                            top, bottom = min(top, i), max(bottom, i + 1)
+                            left, right = min(left, j), max(right, j + 1)
+            if bottom > 0:
+                found[0, box, image], found[1, box, image] = tops[box] + top, tops[box] + bottom
+                found[2, box, image], found[3, box, image] = lefts[box] + left, lefts[box] + right
 
 
 @parallel_kernel
-def _subtract_parallel(x, tops, lefts, clean, which, change, tasks, parts):
+def _enclose_parallel(differ, marks, tops, lefts, found, tasks, parts):
     for t in numba.prange(parts):
         first, last = np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts
-        _subtract(x, tops, lefts, clean, which, change, first, last)
-
-
-@parallel_kernel
-def _multiply(y, x, pitch, rows, corners, start, which, w, w_panel, n, team):
-    for thread in numba.prange(team):
-        _multiply_share(np.int64(thread), y, x, pitch, rows, corners, start, which, w, w_panel, n, team)
+        _enclose(differ, marks, tops, lefts, found, first, last)
 
 
 @kernel
-def _multiply_share(thread, y, x, pitch, rows, corners, start, which, w, w_panel, n, team):
+def _subtract(x, tops, lefts, clean, which, change, ends, first, last):
+    """The changes of some boxes, and the rows and columns (4, R) that hold those that are not zero, at least one."""
+    (_, rows, columns, channels), (_, height, width, _) = x.shape, clean.shape
+    new, old, target = x.reshape(-1), clean.reshape(-1), change.reshape(-1)
+    for r in range(first, last):
+        top, bottom, left, right = rows - 1, 1, columns - 1, 1
+        for i in range(rows):
+            for j in range(columns):
+                at = ((r * rows + i) * columns + j) * channels
+                start = ((which[r] * height + tops[r] + i) * width + lefts[r] + j) * channels
+                pixel, after = target[at : at + channels], new[at : at + channels]
+                before = old[start : start + channels]
+                moved = x.dtype.type(0)
+                for c in range(channels):
+                    pixel[c] = after[c] - before[c]
+                    moved += abs(pixel[c])
+                if moved != 0:
+                    top, bottom, left, right = min(top, i), max(bottom, i + 1), min(left, j), max(right, j + 1)
+        ends[0, r], ends[1, r], ends[2, r], ends[3, r] = top, max(bottom, top + 1), left, max(right, left + 1)
+
+
+@parallel_kernel
+def _subtract_parallel(x, tops, lefts, clean, which, change, ends, tasks, parts):
+    for t in numba.prange(parts):
+        first, last = np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts
+        _subtract(x, tops, lefts, clean, which, change, ends, first, last)
+
+
+@parallel_kernel
+def _multiply(y, x, starts, pitch, rows, corners, extents, clean_y, which, w, w_panel, n, team):
+    for thread in numba.prange(team):
+        _multiply_share(
+            np.int64(thread), y, x, starts, pitch, rows, corners, extents, clean_y, which, w, w_panel, n, team
+        )
+
+
+@kernel
+def _multiply_share(thread, y, x, starts, pitch, rows, corners, extents, clean_y, which, w, w_panel, n, team):
     """One thread's share of the tiles, for every panel of columns, row of the box by row."""
-    _, height, run = x.shape
     panel_columns, no_tap, flat = PANEL_BYTES // w.itemsize, np.zeros(1, np.int64), x.reshape(-1)
     first, last = thread * len(rows) // team, (thread + 1) * len(rows) // team
     for panel in range(-(-n // panel_columns)):
         column = panel * panel_columns
         cols = min(panel_columns, n - column)
         for t in range(first, last):
-            y_rows, x_rows, w_at = rows[t] * n, rows[t] * height * run, panel * w_panel + corners[t] * panel_columns
-            tile(y, column, y_rows, start, column, which[rows[t]] * n, flat, 0, x_rows, no_tap, run, 1, w, w_at,
+            height, run = extents[:, t]
+            y_rows, x_rows, w_at = rows[t] * n, starts[rows[t]], panel * w_panel + corners[t] * panel_columns
+            tile(y, column, y_rows, clean_y, column, which[rows[t]] * n, flat, 0, x_rows, no_tap, run, 1, w, w_at,
                  panel_columns, cols)  # fmt: skip
             for i in range(1, height):
-                tile(y, column, y_rows, y, column, y_rows, flat, i * run, x_rows, no_tap, run, 1, w,
+                tile(y, column, y_rows, y, column, y_rows, flat, i * x.shape[2], x_rows, no_tap, run, 1, w,
                      w_at + i * pitch * panel_columns, panel_columns, cols)  # fmt: skip

@@ -191,14 +191,21 @@ def _learned(part):
     return isinstance(part, Parameter) or (isinstance(part, Tensor) and part.requires_grad)
 
 
-def _walk(part, path="", seen=None, shared=False):
+def _walk(part, path="", shared=False):
     """(path, part) for a module and every Tensor and Module in it; each once, or under every path if `shared`."""
-    seen = set(seen or ()) if shared or seen is None else seen  # a copy knows ancestors only, not siblings
+    found = []
+    _collect(part, path, set(), shared, found)
+    return found
+
+
+def _collect(part, path, seen, shared, found):
+    """Append what `_walk` finds; `seen` are the ids met so far or, if `shared`, those of the ancestors."""
     if isinstance(part, (Module, Tensor)):
         if id(part) in seen or getattr(part, "op", None):  # what an op has made is a result that was kept, not a part
             return
+        seen = {*seen, id(part)} if shared else seen
         seen.add(id(part))
-        yield path, part
+        found.append((path, part))
     if isinstance(part, Module):
         members = part.members()
     elif isinstance(part, dict):
@@ -207,7 +214,7 @@ def _walk(part, path="", seen=None, shared=False):
         members = enumerate(part) if isinstance(part, (list, tuple)) else ()
     for name, member in members:
         if isinstance(member, (Module, Tensor, list, tuple, dict)):
-            yield from _walk(member, f"{path}.{name}" if path else str(name), seen, shared)
+            _collect(member, f"{path}.{name}" if path else str(name), seen, shared, found)
 
 
 def _holds_modules(value):

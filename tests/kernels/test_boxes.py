@@ -41,6 +41,16 @@ def test_paste(data, count, channels, size, y_size, layout, dtype):
     assert_array_equal(y, twin)
 
 
+@given(st.data(), st.tuples(small, small, small, small), st.integers(0, 9), layouts, dtypes)
+def test_changed(data, shape, count, layout, dtype):
+    x, y = (LAYOUTS[layout](draw_values(data.draw, shape, dtype)) for _ in "xy")
+    size = [data.draw(st.integers(1, n)) for n in shape[2:]]
+    tops, lefts = (corners(data.draw, count, 0, n - m) for n, m in zip(shape[2:], size))
+    marks = np.random.default_rng(0).random((count, shape[1], *size)) < 0.5
+    arguments = x, y, marks, tops, lefts
+    assert_array_equal(kernels.changed_boxes(*arguments), reference.changed_boxes(*arguments))
+
+
 @given(st.data(), st.integers(0, 40), small, st.tuples(small, small), st.integers(1, 70), layouts, dtypes)
 def test_linear(data, count, channels, size, out, layout, dtype):
     height, width = (n + data.draw(st.integers(0, 3)) for n in size)
@@ -98,3 +108,6 @@ def test_threads_share_large_ones():
     kernels.paste_boxes(boxes, tops, lefts, over, tops + 2, lefts - 1)
     reference.paste_boxes(boxes, tops, lefts, twin, tops + 2, lefts - 1)
     assert_array_equal(over, twin)
+    marks, other = rng.random((300, 3, 9, 10)) < 0.1, np.where(rng.random(x.shape) < 0.9, x, 9)
+    arguments = x, other, marks, tops.clip(0, 11), lefts.clip(0, 11)
+    assert_array_equal(kernels.changed_boxes(*arguments), reference.changed_boxes(*arguments))

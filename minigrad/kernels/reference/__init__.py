@@ -5,7 +5,7 @@ who wants to know what a kernel computes reads it here. Arrays in, arrays out, f
 in goes out. Settings of windows are (height, width) tuples.
 """
 
-from minigrad.kernels.reference.boxes import conv2d_boxes, cut_boxes, linear_boxes, paste_boxes
+from minigrad.kernels.reference.boxes import changed_boxes, conv2d_boxes, cut_boxes, linear_boxes, paste_boxes
 from minigrad.kernels.reference.conv import conv2d, conv2d_input_grad, conv2d_weight_grad
 from minigrad.kernels.reference.optim import adam_step, sgd_step
 from minigrad.kernels.reference.pool import (
@@ -31,6 +31,7 @@ __all__ = [
     "avg_pool2d_grad",
     "channel_affine",
     "channel_dot",
+    "changed_boxes",
     "channel_moments",
     "channel_sum",
     "conv2d",

@@ -27,6 +27,19 @@ def paste_boxes(x, tops, lefts, y, y_tops, y_lefts):
                 y[r, :, row, column] = x[r, :, i, j]
 
 
+def changed_boxes(x, y, marks, tops, lefts):
+    """The rows and columns that hold what differs inside of marked parts of boxes: (4, W, N); 0 where nothing does."""
+    found = np.zeros((4, len(marks), len(x)), np.int64)
+    for box, (mark, top, left) in enumerate(zip(marks, tops, lefts)):
+        place = slice(None), slice(top, top + mark.shape[1]), slice(left, left + mark.shape[2])
+        for image in range(len(x)):
+            _, rows, columns = np.nonzero((x[image] != y[image])[place] & mark)
+            if len(rows):
+                ends = rows.min() + top, rows.max() + top + 1, columns.min() + left, columns.max() + left + 1
+                found[:, box, image] = ends
+    return found
+
+
 def linear_boxes(x, tops, lefts, clean, clean_y, which, weight):
     """Multiply images, changed where the boxes x (R, C, h, w) lie, by a layer's weight (O, C * H * W): (R, O).
 
