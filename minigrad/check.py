@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from .autodiff import grad
-from .tensor import Tensor, recording, setting
+from .tensor import Tensor, enable_grad
 
 STEP = 1e-3
 
@@ -23,7 +23,7 @@ class KinkError(ValueError):
     """The function has no derivative so near the given point, so there is nothing to compare with."""
 
 
-@setting(recording, True)
+@enable_grad()
 def check_grads(f, *xs, order=2, rtol=1e-6, directions=3, rng=None):
     """Check the derivatives of `f` at `xs` against finite differences, up to second order.
 

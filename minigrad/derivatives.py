@@ -7,10 +7,10 @@ import numpy as np
 
 from .autodiff import grad
 from .ops.arrange import stack
-from .tensor import Tensor, recording, setting
+from .tensor import Tensor, enable_grad
 
 
-@setting(recording, True)
+@enable_grad()
 def vjp(func, inputs, v=None, create_graph=False):
     """The value of `func` and the product of v with its Jacobian.
 
@@ -34,7 +34,7 @@ def vjp(func, inputs, v=None, create_graph=False):
     return y, found[0] if single else tuple(found)
 
 
-@setting(recording, True)
+@enable_grad()
 def jvp(func, inputs, v=None, create_graph=False):
     """The value of `func` and its derivative along `v` (of the inputs' shapes; ones if left out): J v."""
     xs, single = _leaves(inputs, create_graph)
@@ -45,7 +45,7 @@ def jvp(func, inputs, v=None, create_graph=False):
     return y, _grad(_inner(pulled, along), [u], None, create_graph)[0]
 
 
-@setting(recording, True)
+@enable_grad()
 def hvp(func, inputs, v=None, create_graph=False):
     """The value of a scalar `func` and the product of its Hessian with `v`, at the cost of a few gradients."""
     xs, single = _leaves(inputs, create_graph)
@@ -56,7 +56,7 @@ def hvp(func, inputs, v=None, create_graph=False):
     return y, found[0] if single else tuple(found)
 
 
-@setting(recording, True)
+@enable_grad()
 def jacobian(func, inputs, create_graph=False):
     """All derivatives of all outputs, shape (*output, *input) for each input, at one walk per output element."""
     xs, single = _leaves(inputs, create_graph)
@@ -72,7 +72,7 @@ def jacobian(func, inputs, create_graph=False):
     return found[0] if single else tuple(found)
 
 
-@setting(recording, True)
+@enable_grad()
 def hessian(func, inputs, create_graph=False):
     """All second derivatives of a scalar `func` of one tensor: shape (*input, *input)."""
     def gradient(x):

@@ -25,20 +25,32 @@ _serials = count()
 SAMPLE = 16                                        # elements in the fingerprint that tells an overwritten array
 
 
-@contextmanager
-def setting(variable, value):
+class setting:
     """Give a context variable another value for the length of a `with` block."""
-    token = variable.set(value)
-    try:
-        yield
-    finally:
-        variable.reset(token)
+
+    __slots__ = ("token", "value", "variable")
+
+    def __init__(self, variable, value):
+        self.variable, self.value = variable, value
+
+    def __enter__(self):
+        self.token = self.variable.set(self.value)
+
+    def __exit__(self, *error):
+        self.variable.reset(self.token)
 
 
 @contextmanager
 def no_grad():
     """Run a block (or, as a decorator, a function) without recording a tape."""
     with setting(recording, False):
+        yield
+
+
+@contextmanager
+def enable_grad():
+    """Run a block or a function with recording, also inside of `no_grad`."""
+    with setting(recording, True):
         yield
 
 

@@ -71,8 +71,9 @@ def evaluate(model, dataset, batch_size=64):
 def evaluation_mode(model):
     """Put a model into evaluation mode for the length of a `with` block, then every module back into its own."""
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
+        for module, _ in modes:
+            module.training = False
         yield
     finally:
         for module, training in modes:
