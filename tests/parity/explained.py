@@ -9,6 +9,7 @@ from tests.explain import nets
 torch = pytest.importorskip("torch")
 
 TARGET = np.array([0, 3, 1])
+EPSILON = 1e-12
 
 
 def normed(lib):
@@ -40,3 +41,29 @@ def pair(name):
 def twin(ours, theirs):
     theirs.double().load_state_dict({k: torch.tensor(v) for k, v in ours.state_dict().items()})
     return theirs.eval()
+
+
+class WithoutFlatten(torch.nn.Module):
+    """A Sequential whose Flatten is a function, since Captum's LRP has no rule for the module."""
+
+    def __init__(self, layers):
+        super().__init__()
+        at = [type(m) for m in layers].index(torch.nn.Flatten)
+        self.features, self.head = layers[:at], layers[at + 1 :]
+
+    def forward(self, x):
+        return self.head(self.features(x).flatten(1))
+
+
+def with_epsilon(layers):
+    """Captum's LRP-epsilon everywhere.
+
+    Its default of 1e-9 also stands in the denominators of max-pools, whose inputs may be
+    as small, so that two right answers would differ.
+    """
+    from captum.attr._utils.lrp_rules import EpsilonRule
+
+    for module in layers:
+        if not isinstance(module, (torch.nn.ReLU, torch.nn.Flatten)):
+            module.rule = EpsilonRule(EPSILON)
+    return WithoutFlatten(layers)

@@ -12,13 +12,12 @@ from explain.composite import preset, rest
 from minigrad import functional as F
 from minigrad import nn, ops
 from tests.explain import nets, trained
-from tests.parity.explained import TARGET, pair, twin
+from tests.parity.explained import EPSILON, TARGET, WithoutFlatten, pair, twin, with_epsilon
 
 torch = pytest.importorskip("torch")
 TF = torch.nn.functional
 
 CLOSE = {"rtol": 1e-6, "atol": 1e-9}
-EPSILON = 1e-12
 
 
 @pytest.fixture(autouse=True)
@@ -31,32 +30,6 @@ def quiet():
 @pytest.fixture
 def attr():
     return pytest.importorskip("captum.attr")
-
-
-class WithoutFlatten(torch.nn.Module):
-    """A Sequential whose Flatten is a function, since Captum's LRP has no rule for the module."""
-
-    def __init__(self, layers):
-        super().__init__()
-        at = [type(m) for m in layers].index(torch.nn.Flatten)
-        self.features, self.head = layers[:at], layers[at + 1 :]
-
-    def forward(self, x):
-        return self.head(self.features(x).flatten(1))
-
-
-def with_epsilon(layers):
-    """Captum's LRP-epsilon everywhere.
-
-    Its default of 1e-9 also stands in the denominators of max-pools, whose inputs may be
-    as small, so that two right answers would differ.
-    """
-    from captum.attr._utils.lrp_rules import EpsilonRule
-
-    for module in layers:
-        if not isinstance(module, (torch.nn.ReLU, torch.nn.Flatten)):
-            module.rule = EpsilonRule(EPSILON)
-    return WithoutFlatten(layers)
 
 
 def tensors(x, target=TARGET):
@@ -264,7 +237,9 @@ def test_captum_cannot_have_a_relu_twice(attr):
 @pytest.mark.parametrize("name", ["relu", "gelu"])
 def test_captum_misses_functions_and_other_activations(attr, name):
     """A ReLU that is a function keeps its gradient in silence, and so does a GELU even as a module."""
-    ours = nn.Sequential(nn.Flatten(), nn.Linear(288, 6), getattr(F, name), nn.Linear(6, 5)).to(np.float64)
+    rng = np.random.default_rng(0)
+    layers = nn.Flatten(), nn.Linear(288, 6, rng=rng), getattr(F, name), nn.Linear(6, 5, rng=rng)
+    ours = nn.Sequential(*layers).to(np.float64)
 
     class Theirs(torch.nn.Module):
         def __init__(self):
