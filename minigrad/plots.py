@@ -139,9 +139,38 @@ def misclassified(dataset, metrics, rows=4, columns=6, figure=None):
     return figure
 
 
-def picture(image, ax):
+def gallery(images, titles, columns=None, size=1.3, figure=None):
+    """Draw images (N, C, H, W) in [0, 1] side by side, each below its title.
+
+    Parameters
+    ----------
+    images : sequence of ndarray (C, H, W)
+    titles : sequence of str
+    columns : int, optional
+        Images in a row; all, if left out.
+    size : float
+        Inches for an image.
+    figure : matplotlib Figure, optional
+
+    Returns
+    -------
+    Figure
+    """
+    columns = columns or len(images)
+    rows, lines = -(-len(images) // columns), max(title.count("\n") + 1 for title in titles)
+    figure = new_figure(columns * size, rows * (size + 0.17 * lines)) if figure is None else figure
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, image, title in zip(axes.flat, images, titles, strict=False):
+        picture(image, ax, cmap="gray")
+        ax.set_title(title, fontsize=8)
+    return figure
+
+
+def picture(image, ax, cmap="gray_r"):
     """Draw an image (C, H, W) in [0, 1], grey or RGB, into axes without ticks."""
-    ax.imshow(image[0] if len(image) == 1 else image.transpose(1, 2, 0), cmap="gray_r", vmin=0, vmax=1)
+    ax.imshow(image[0] if len(image) == 1 else image.transpose(1, 2, 0), cmap=cmap, vmin=0, vmax=1)
     ax.axis("off")
 
 

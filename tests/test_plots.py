@@ -95,3 +95,11 @@ def test_the_same_figure_is_the_same_file(tmp_path):
 def test_importing_plots_does_not_import_matplotlib():
     program = "import sys, minigrad.plots, minigrad.cli; sys.exit(bool({'matplotlib', 'sklearn'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_gallery_has_a_picture_and_a_title_for_each_image():
+    images = np.random.default_rng(0).random((5, 3, 8, 8))
+    figure = plots.gallery(images, list("abcde"), columns=3)
+    drawn = [ax for ax in figure.axes if ax.images]
+    assert [ax.get_title() for ax in drawn] == list("abcde") and len(figure.axes) == 6
+    np.testing.assert_array_equal(drawn[4].images[0].get_array(), images[4].transpose(1, 2, 0))

@@ -1,6 +1,7 @@
 """``python -m attacks``: attack a trained network, and see how little it takes.
 
 python -m attacks RUN --attack pgd --eps 0.1 0.2 0.3 --samples 1000 --out FOLDER
+python -m attacks pictures RUN
 python -m attacks table RUN
 python -m attacks doctor RUN
 """
@@ -11,9 +12,9 @@ import textwrap
 
 from minigrad.cli.guard import Parser, status
 
-from . import attack, doctor, table
+from . import attack, doctor, pictures, table
 
-COMMANDS = {"table": table, "doctor": doctor}
+COMMANDS = {"pictures": pictures, "table": table, "doctor": doctor}
 
 
 def main(argv=None):

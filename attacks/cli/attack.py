@@ -23,6 +23,7 @@ examples:
   python -m attacks runs/mnist --attack fgsm pgd --eps 0.1 0.2 0.3 --samples 1000
   python -m attacks runs/mnist --attack pgd --norm l2 --eps 0.5 1 2 --out attacked/l2
   python -m attacks runs/mnist --attack deepfool ddn carlini_wagner
+  python -m attacks pictures runs/mnist pictures from gradients
   python -m attacks table runs/mnist    a table of many attacks
   python -m attacks doctor runs/mnist   are the gradients masked?
 """

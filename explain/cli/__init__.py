@@ -1,6 +1,10 @@
 """``python -m explain``: see why a network decides as it does, and check that explanations are what they claim.
 
 python -m explain RUN --methods saliency,grad_cam,lrp_epsilon --targets true,top2 --index 0 1 2
+python -m explain occlusion RUN
+python -m explain filters RUN
+python -m explain visualize RUN --classes 3 8
+python -m explain style PHOTO PICTURE
 python -m explain verify RUN
 """
 
@@ -8,9 +12,9 @@ import sys
 
 from minigrad.cli.guard import Parser, status
 
-from . import figure, verify
+from . import figure, filters, occlusion, style, verify, visualize
 
-COMMANDS = {"verify": verify}
+COMMANDS = {"occlusion": occlusion, "filters": filters, "visualize": visualize, "style": style, "verify": verify}
 
 
 def main(argv=None):
@@ -33,7 +37,7 @@ def main(argv=None):
     parser = Parser(
         prog="python -m explain" + (f" {name}" if name else ""),
         description=f"{summary} {' '.join(details.split())}",
-        epilog=None if name else "To check the methods on a network: python -m explain verify RUN",
+        epilog=None if name else f"Other commands, each with its own --help: {', '.join(COMMANDS)}",
     )
     command.add_arguments(parser)
     parser.add_argument("--traceback", action="store_true", help="after an error, show where in the program it arose")

@@ -60,10 +60,7 @@ def run(arguments):
     _known("metric", wanted, known)
     every = arguments.methods == ["all"]
     _known("method", [] if every else arguments.methods, METHODS)
-    if arguments.out.suffix.lower() != ".png":
-        raise ValueError(
-            f"--out is {arguments.out}, expected the name of a PNG file, such as {arguments.out}.png"
-        )
+    subject.refuse_other_than_png(arguments.out)
     model, dataset = load(arguments.run)
     images, labels = subject.pictures(dataset, arguments.index)
     classes = subject.names_of(model, dataset)

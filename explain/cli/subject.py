@@ -63,7 +63,7 @@ def questions(model, images, labels, targets, classes):
             asked.setdefault(_class(role, int(label), ranked, classes), []).append(role)
         for target, roles in asked.items():
             why = ", ".join(role.replace("top", "top ") for role in roles if role not in classes)
-            name = _short(classes[target])
+            name = short(classes[target])
             text = "\n".join(filter(None, [name, f"{percent(p[row, target])}", why]))
             found.append(Question(row, target, text, tuple(roles)))
     return found
@@ -87,10 +87,31 @@ def _class(role, label, ranked, classes):
         return int(ranked[int(role[3:]) - 1])
     if role in classes:
         return list(classes).index(role)
-    near = get_close_matches(role, ["true", "top1", "top2", "least", *classes], 3, 0.4)
-    guess = f"did you mean {', '.join(near)}? " if near else ""
-    raise ValueError(f"there is no target {role!r}; {guess}Expected {ROLES}")
+    raise ValueError(f"there is no target {role!r}; {_near(role, ['true', 'top1', 'top2', 'least', *classes])}"
+                     f"Expected {ROLES}")  # fmt: skip
 
 
-def _short(name, width=18):
+def class_number(name, classes):
+    """The number of a class that is named, or given by its number where no class has that name."""
+    if name in classes:
+        return list(classes).index(name)
+    if name.isdigit() and int(name) < len(classes):
+        return int(name)
+    raise ValueError(f"there is no class {name!r}; {_near(name, classes)}Expected the name of a class, or its number "
+                     f"from 0 to {len(classes) - 1}")  # fmt: skip
+
+
+def _near(name, known):
+    near = get_close_matches(name, known, 3, 0.4)
+    return f"did you mean {', '.join(near)}? " if near else ""
+
+
+def refuse_other_than_png(out):
+    """Raise ValueError unless the file that is to be written has the name of a PNG."""
+    if out.suffix.lower() != ".png":
+        raise ValueError(f"--out is {out}, expected the name of a PNG file, such as {out}.png")
+
+
+def short(name, width=18):
+    """A name that fits above a picture."""
     return name if len(name) <= width else name[: width - 1] + "…"

@@ -7,6 +7,7 @@
     grid(attributions)          methods x images x classes
     curves(measurement)         a metric's curve beside its controls
     cascade(measurements)       maps, and their likeness, while a model is randomised
+    occlusion_maps(found, x)    what a patch does wherever it lies
     error_curves(errors, steps) how far each rule of quadrature is from the exact integral
     visualize_image_attr        what Captum's function of that name draws
 
@@ -21,9 +22,10 @@ from .errors import error_curves
 from .grids import grid
 from .lines import cascade, curves
 from .maps import blended, heat_map, masked, overlay, picture
+from .occluded import occlusion_maps
 from .scale import full_colour
 
 __all__ = [
-    "blended", "cascade", "curves", "error_curves", "full_colour", "grid", "heat_map", "masked", "overlay", "picture",
-    "visualize_image_attr",
+    "blended", "cascade", "curves", "error_curves", "full_colour", "grid", "heat_map", "masked", "occlusion_maps",
+    "overlay", "picture", "visualize_image_attr",
 ]  # fmt: skip

@@ -16,15 +16,6 @@ pytestmark = pytest.mark.compiled  # a photograph's worth of forwards in plain P
 FEW = ("--methods", "saliency,lrp_epsilon,grad_cam", "--index", "0", "3")
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A saved network for the embedded digits; it need not know them."""
-    path = tmp_path_factory.mktemp("run") / "model.safetensors"
-    model = models.lenet5(rng=np.random.default_rng(0))
-    minigrad.save(path, model, dataset="digits", classes=list("0123456789"), input=(1, 28, 28))
-    return path.parent
-
-
 def error(capsys, *arguments):
     """The one line that a command ends with."""
     try:
