@@ -1,4 +1,4 @@
-"""``python -m explain occlusion, filters, visualize, style``: each writes a figure and says in numbers what it holds."""
+"""``python -m explain occlusion, filters, visualize, style``: each writes a figure and says what it holds."""
 
 import re
 
