@@ -30,6 +30,14 @@ def radius(attack, eps, samples):
     return values
 
 
+def generator(attack, rng):
+    """The generator given, or a new one."""
+    if rng is not None and not isinstance(rng, np.random.Generator):
+        raise TypeError(f"{attack}: rng is {type(rng).__name__}, expected a numpy.random.Generator, such as "
+                        "np.random.default_rng(0)")
+    return np.random.default_rng() if rng is None else rng
+
+
 def choice(attack, name, value, options):
     """One of the options."""
     if value not in options:

@@ -58,14 +58,16 @@ def carlini_wagner(model, x, y, *, targeted=False, binary_search_steps=9, steps=
     stepsize = number("carlini_wagner", "stepsize", stepsize, above=True)
     initial_const = number("carlini_wagner", "initial_const", initial_const, above=True)
     victim = Victim("carlini_wagner", model, x, y, targeted=targeted, bounds=bounds)
-    hinge, todo = Hinge(victim, confidence), victim.todo
+    bounds = victim.bounds
+    hinge = Hinge(victim, confidence)
+    victim.want(hinge.criterion)
+    todo = victim.todo
     best = Best(victim, hinge.criterion)
     anchor = _to_free(victim.x[todo], bounds)
     with Path(victim, 10 * binary_search_steps, callback, progress) as path:
         if len(todo):
             search_const(lambda const: _descend(victim, hinge, best, path, todo, anchor, const, steps, stepsize,
                                                 abort_early), len(todo), binary_search_steps, initial_const)
-    victim.criterion = hinge.criterion
     return victim.result(best.x, trace=path.trace, interrupted=path.interrupted, settings=dict(
         targeted=targeted, binary_search_steps=binary_search_steps, steps=steps, stepsize=stepsize,
         confidence=confidence, initial_const=initial_const, abort_early=abort_early, bounds=bounds))

@@ -9,7 +9,7 @@ import numpy as np
 
 import minigrad
 
-from .arguments import count, limits, number
+from .arguments import count, generator, limits, number
 from .losses import objective
 from .path import Path
 from .victim import Victim
@@ -61,12 +61,11 @@ def carry_over(model, noise, x, y, *, targeted=False, controls=10, bounds=(0, 1)
     -------
     CarryOver
     """
-    controls = count("carry_over", "controls", controls, low=0)
+    controls, rng = count("carry_over", "controls", controls, low=0), generator("carry_over", rng)
     victim = Victim("carry_over", model, x, y, targeted=targeted, bounds=bounds)
     noise = np.asarray(noise, victim.x.dtype)
     if noise.shape != victim.x.shape[1:]:
         raise ValueError(f"carry_over: noise has shape {noise.shape}, expected one image's, {victim.x.shape[1:]}")
-    rng = np.random.default_rng() if rng is None else rng
     todo = victim.todo
 
     def turned(change):
@@ -117,11 +116,12 @@ def noise_matrix(model, x, y, *, eps=0.35, targeted=False, loss="margin", l2=0.0
     M. E. H. Pedersen, TensorFlow tutorial 12, Adversarial noise for MNIST, 2016.
     """
     name = "noise_matrix"
+    rng = generator(name, rng)
     eps, l2, lr = number(name, "eps", eps), number(name, "l2", l2), number(name, "lr", lr, above=True)
     steps, climb = count(name, "steps", steps), objective(name, loss, targeted)
     victim = Victim(name, model, x, y, targeted=targeted, bounds=bounds)
     everyone = np.arange(len(victim.x))
-    limit = victim.x.dtype.type(eps)
+    limit = victim.x.dtype.type(eps * (1 - 4 * np.finfo(victim.x.dtype).eps))  # x + noise - x may be larger than noise
     noise = minigrad.Tensor(np.zeros((1, *victim.x.shape[1:]), victim.x.dtype))
     adam = minigrad.optim.Adam([noise], lr=lr)
     with Path(victim, steps, callback, progress) as path:
@@ -139,7 +139,6 @@ def noise_matrix(model, x, y, *, eps=0.35, targeted=False, loss="margin", l2=0.0
 
 def universal_result(victim, noise, path, others, controls, rng, settings):
     """The account of one change for all images of a victim, and for `others`."""
-    rng = np.random.default_rng() if rng is None else rng
     options = {"targeted": victim.targeted, "controls": controls, "bounds": victim.bounds, "rng": rng}
     extra = {"noise": noise, "learned": carry_over(victim.model, noise, victim.x, victim.y, **options)}
     if others is not None:

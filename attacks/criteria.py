@@ -33,7 +33,7 @@ class Misclassified(Criterion):
 
     def met(self, logits):
         """The largest logit is not the label's."""
-        return logits.argmax(1) != self.labels
+        return answered(logits) & (logits.argmax(1) != self.labels)
 
     def take(self, index):
         """For some of the samples."""
@@ -48,7 +48,7 @@ class Targeted(Criterion):
 
     def met(self, logits):
         """The largest logit is the target's."""
-        return logits.argmax(1) == self.targets
+        return answered(logits) & (logits.argmax(1) == self.targets)
 
     def take(self, index):
         """For some of the samples."""
@@ -65,7 +65,7 @@ class Confident(Criterion):
 
     def met(self, logits):
         """The margin is at least kappa."""
-        return margin(logits, self.classes) * (1 if self.targeted else -1) >= self.kappa
+        return answered(logits) & (margin(logits, self.classes) * (1 if self.targeted else -1) >= self.kappa)
 
     def take(self, index):
         """For some of the samples."""
@@ -102,6 +102,11 @@ class Either(Criterion):
     def take(self, index):
         """For some of the samples."""
         return Either(self.first.take(index), self.second.take(index))
+
+
+def answered(logits):
+    """Which samples got an answer (N,): where a logit is NaN or infinite, the largest says nothing."""
+    return np.isfinite(logits).all(1)
 
 
 def margin(logits, classes):

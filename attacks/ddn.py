@@ -8,10 +8,9 @@ import math
 
 import numpy as np
 
-import minigrad
-
 from .arguments import count, number
 from .best import Best
+from .losses import cross_entropy
 from .norms import L2, per_sample
 from .path import Path
 from .streams import streams
@@ -58,6 +57,7 @@ def ddn(model, x, y, *, targeted=False, steps=100, init_epsilon=1.0, gamma=0.05,
     steps, gamma = count("ddn", "steps", steps), number("ddn", "gamma", gamma, high=1, above=True)
     init_epsilon = number("ddn", "init_epsilon", init_epsilon, above=True)
     victim = Victim("ddn", model, x, y, targeted=targeted, bounds=bounds)
+    bounds = victim.bounds
     chance = streams(rng, victim.x, victim.y)
     best, index, norm = Best(victim), victim.todo, L2()
     start = victim.x[index]
@@ -66,7 +66,7 @@ def ddn(model, x, y, *, targeted=False, steps=100, init_epsilon=1.0, gamma=0.05,
     sign = -1 if targeted else 1
 
     def loss(logits, part):
-        return minigrad.functional.cross_entropy(logits, victim.y[part], reduction="none") * sign
+        return cross_entropy(logits, victim.y[part]) * sign
 
     with Path(victim, steps + 1, callback, progress) as path:
         for step in range(steps if len(index) else 0):

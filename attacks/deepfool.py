@@ -60,8 +60,9 @@ def deepfool(model, x, y, *, norm="l2", steps=50, candidates=10, overshoot=0.02,
     steps, candidates = count("deepfool", "steps", steps), count("deepfool", "candidates", candidates, low=2)
     overshoot, offset = number("deepfool", "overshoot", overshoot), number("deepfool", "offset", offset)
     victim = Victim("deepfool", model, x, y, bounds=bounds)
+    bounds = victim.bounds
     best, image, walked = Best(victim), victim.x.copy(), np.zeros_like(victim.x)
-    classes = np.argsort(victim.clean, axis=1)[:, ::-1][:, :candidates]
+    classes = np.argsort(-victim.clean, axis=1, kind="stable")[:, :candidates]
     active, logits = victim.todo, victim.clean[victim.todo]
     with Path(victim, steps + 1, callback, progress) as path:
         for step in range(steps + 1 if len(active) else 0):

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arguments import number
+from .arguments import generator, number
 from .blackbox import square
 from .gradient import fgsm, pgd
 from .losses import objective
+from .result import unbroken
 from .victim import Victim
 
 
@@ -87,7 +88,7 @@ def doctor(model, x, y, *, eps=0.1, steps=40, queries=500, substitute=None, boun
     """
     name = "doctor"
     eps = number(name, "eps", eps, above=True)
-    rng = np.random.default_rng() if rng is None else rng
+    rng = generator(name, rng)
     victim = Victim(name, model, x, y, bounds=bounds)
     index = victim.todo
     if not len(index):
@@ -105,6 +106,10 @@ class _Case:
         self.victim, self.model, self.x, self.y = victim, victim.model, victim.x[index], victim.y[index]
         self.index, self.eps, self.steps, self.bounds, self.rng = index, eps, steps, bounds, rng
         self.climb = objective("doctor", "ce", False)
+
+    def after(self, attack, model=None, **options):
+        """The result of an attack; Ctrl-C in it ends the examination, which would be wrong without it."""
+        return unbroken(attack(self.model if model is None else model, self.x, self.y, bounds=self.bounds, **options))
 
     def randomness(self):
         first, second = self.victim.logits(self.x, self.index), self.victim.logits(self.x, self.index)
@@ -138,29 +143,28 @@ class _Case:
 
     def against_pgd(self, queries, substitute):
         """PGD, and everything that should not be able to beat it."""
-        given = {"bounds": self.bounds}
-        walk = {**given, "steps": self.steps, "abs_stepsize": 2.5 * self.eps / self.steps, "rng": self.rng}
-        base = pgd(self.model, self.x, self.y, eps=self.eps, **walk).success
-        blind = square(self.model, self.x, self.y, eps=self.eps, n_queries=queries, rng=self.rng, **given)
+        walk = {"steps": self.steps, "abs_stepsize": 2.5 * self.eps / self.steps, "rng": self.rng}
+        base = self.after(pgd, eps=self.eps, **walk).success
+        blind = self.after(square, eps=self.eps, n_queries=queries, rng=self.rng)
         found = [
-            self._beats(base, fgsm(self.model, self.x, self.y, eps=self.eps, **given).success, "one_step",
+            self._beats(base, self.after(fgsm, eps=self.eps).success, "one_step",
                         "one step (FGSM)", "the loss is rough: smaller steps, more of them, more restarts"),
             self._beats(base, blind.success, "black_box", f"{queries} black-box queries (Square)",
                         "trust the black-box attack; the gradient does not lead where the weakness is"),
         ]
-        again = pgd(self.model, self.x, self.y, eps=self.eps, restarts=5, **walk).success
+        again = self.after(pgd, eps=self.eps, restarts=5, **walk).success
         gain = float((again & ~base).mean())
         found.append(Symptom("restarts", gain, gain > 0.15, f"five restarts turn {gain:.0%} more than one walk",
                              "the loss has many dead ends: report many restarts, or APGD"))
         found += [self._saturation(base, walk), self._larger_ball(base, walk)]
         room = self.bounds[1] - self.bounds[0]
         options = {**walk, "abs_stepsize": 2.5 * room / self.steps}
-        left = float((~pgd(self.model, self.x, self.y, eps=room, loss="margin", **options).success).mean())
+        left = float((~self.after(pgd, eps=room, loss="margin", **options).success).mean())
         found.append(Symptom("unbounded", left, left > 0.05,
                              f"{left:.0%} stand although every pixel may take any value",
                              "with no bound every network must fall; the attack is broken, not the network strong"))
         if substitute is not None:
-            made = pgd(substitute, self.x, self.y, eps=self.eps, **walk).x_adv
+            made = self.after(pgd, model=substitute, eps=self.eps, **walk).x_adv
             carried = Victim("doctor", self.model, made, self.y, bounds=self.bounds).already
             found.append(self._beats(base, carried, "transfer", "examples made for the substitute",
                                      "attack the substitute, or mix both gradients"))
@@ -169,7 +173,7 @@ class _Case:
     def _saturation(self, base, walk):
         """Where the softmax is sure of itself, the cross-entropy has no slope left, and the logits still have."""
         lead = float(np.median(self.victim.gap(self.victim.logits(self.x, self.index), self.index)))
-        more = float((pgd(self.model, self.x, self.y, eps=self.eps, loss="margin", **walk).success & ~base).mean())
+        more = float((self.after(pgd, eps=self.eps, loss="margin", **walk).success & ~base).mean())
         return Symptom("saturation", more, more > 0.05,
                        f"the true class leads by {lead:.3g} logits (median); PGD on the margin turns {more:.0%} that "
                        "PGD on the cross-entropy does not", "attack the margin (loss='margin' or 'dlr')")
@@ -177,7 +181,7 @@ class _Case:
     def _larger_ball(self, base, walk):
         """In a ball four times as large the same attack, with steps as much longer, has to find more."""
         options = {**walk, "abs_stepsize": 4 * walk["abs_stepsize"]}
-        wide = pgd(self.model, self.x, self.y, eps=4 * self.eps, **options).success.mean()
+        wide = self.after(pgd, eps=4 * self.eps, **options).success.mean()
         gain = float(wide - base.mean())
         return Symptom("larger_ball", gain, gain < 0.02 and base.mean() < 0.95,
                        f"PGD turns {base.mean():.0%} with eps {self.eps:g}, {wide:.0%} with {4 * self.eps:g}",

@@ -60,7 +60,9 @@ def ead(model, x, y, *, targeted=False, binary_search_steps=9, steps=10000, init
     regularization = number("ead", "regularization", regularization)
     choice("ead", "decision_rule", decision_rule, ("EN", "L1"))
     victim = Victim("ead", model, x, y, targeted=targeted, bounds=bounds)
-    hinge, todo = Hinge(victim, confidence), victim.todo
+    hinge = Hinge(victim, confidence)
+    victim.want(hinge.criterion)
+    todo = victim.todo
     best = Best(victim, hinge.criterion)
 
     def size(change):
@@ -72,7 +74,6 @@ def ead(model, x, y, *, targeted=False, binary_search_steps=9, steps=10000, init
             search_const(lambda const: _descend(victim, hinge, best, path, todo, const, steps, initial_stepsize,
                                                 regularization, abort_early, size),
                          len(todo), binary_search_steps, initial_const)
-    victim.criterion = hinge.criterion
     return victim.result(best.x, trace=path.trace, interrupted=path.interrupted, settings=dict(
         targeted=targeted, binary_search_steps=binary_search_steps, steps=steps, initial_stepsize=initial_stepsize,
         confidence=confidence, initial_const=initial_const, regularization=regularization,

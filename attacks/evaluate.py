@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .arguments import number
+from .arguments import generator, number
 from .carryover import added, shuffled
 from .gradient import pgd
 from .victim import Victim
@@ -182,7 +182,7 @@ def transfer_matrix(models, x, y, *, attack=pgd, confidence=0.95, bounds=(0, 1),
     if not models:
         raise ValueError(f"{name}: models is empty, expected at least one network")
     confidence = number(name, "confidence", confidence, high=1 - 1e-9, above=True)
-    rng = np.random.default_rng() if rng is None else rng
+    rng = generator(name, rng)
     victims = [Victim(name, model, x, y, bounds=bounds) for model in models.values()]
     right = ~np.any([v.already for v in victims], axis=0)
     x, y = victims[0].x[right], victims[0].y[right]

@@ -15,11 +15,11 @@ from minigrad import ops
 
 from .arguments import choice, count, number, radius
 from .ball import Ball
-from .norms import as_norm
 from .path import Path
 from .similarity import spearman, ssim, top_k, top_k_intersection
 from .streams import streams
 from .victim import Victim
+from .walk import walkable
 
 GOALS = ("top_k", "mass_center", "target")
 
@@ -118,7 +118,7 @@ def manipulate_map(model, x, y=None, *, eps, goal="top_k", target_map=None, k=No
     victim = Victim(name, model, x, np.zeros(len(x), int) if y is None else y, bounds=bounds)
     victim.y = victim.clean.argmax(1) if y is None else victim.y
     victim.already = victim.clean.argmax(1) != victim.y
-    norm, eps = as_norm(name, norm), radius(name, eps, len(victim.x))
+    norm, eps = walkable(name, norm), radius(name, eps, len(victim.x))
     ball, rngs = Ball(norm, victim.x, eps, victim.bounds), streams(rng, victim.x, victim.y)
     task = _Task(victim, explain, beta, goal, target_map, k)
     x_now = victim.x

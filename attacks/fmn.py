@@ -63,6 +63,7 @@ def fmn(model, x, y, *, norm="l2", targeted=False, steps=100, max_stepsize=1.0, 
     max_stepsize = number("fmn", "max_stepsize", max_stepsize, above=True)
     last = max_stepsize / 100 if min_stepsize is None else number("fmn", "min_stepsize", min_stepsize)
     victim = Victim("fmn", model, x, y, targeted=targeted, bounds=bounds)
+    bounds = victim.bounds
     best, index = Best(victim), victim.todo
     start = victim.x[index]
     image, epsilon = start, np.ones(len(index)) if norm == L0() else np.full(len(index), np.inf)

@@ -10,7 +10,8 @@ import numpy as np
 
 import minigrad
 
-from .arguments import choice, count, limits, number
+from .arguments import choice, count, generator, limits, number
+from .criteria import Confident
 from .norms import L2
 from .path import Path
 from .streams import streams
@@ -50,6 +51,7 @@ def fooling_image(model, x, y, *, steps=100, abs_stepsize=0.2, confidence=0.0, b
     steps, confidence = count("fooling_image", "steps", steps), number("fooling_image", "confidence", confidence)
     abs_stepsize = number("fooling_image", "abs_stepsize", abs_stepsize, above=True)
     victim = Victim("fooling_image", model, x, y, targeted=True, bounds=bounds)
+    victim.want(victim.criterion & Confident(victim.y, confidence, targeted=True))
     best, gap = victim.x.copy(), np.full(len(victim.x), np.inf)
     index, image = victim.todo, victim.x[victim.todo]
     with Path(victim, steps + 1, callback, progress) as path:
@@ -58,7 +60,7 @@ def fooling_image(model, x, y, *, steps=100, abs_stepsize=0.2, confidence=0.0, b
             lacks = _record(path, victim, index, image, logits, score)
             better = lacks < gap[index]
             best[index[better]], gap[index[better]] = image[better], lacks[better]
-            on = ~(victim.criterion.take(index).met(logits) & (lacks <= -confidence))
+            on = ~victim.criterion.take(index).met(logits)
             index, image, g = index[on], image[on], g[on]
             if step == steps or not len(index):
                 break
@@ -225,7 +227,7 @@ def _start(name, start, y, shape, bounds, rng):
         raise ValueError(f"{name}: y is {y.dtype} of shape {y.shape}, expected integer classes of shape (N,)")
     if not (len(shape) == 3 and all(isinstance(n, (int, np.integer)) and n > 0 for n in shape)):
         raise ValueError(f"{name}: shape is {shape!r}, expected (C, H, W)")
-    seed = int((np.random.default_rng() if rng is None else rng).integers(2**63))
+    seed = int(generator(name, rng).integers(2**63))
     earlier = [int((y[:i] == c).sum()) for i, c in enumerate(y)]
     rngs = [np.random.default_rng([seed, abs(int(c)), k]) for c, k in zip(y, earlier, strict=True)]
     if isinstance(start, str):

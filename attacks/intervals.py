@@ -81,6 +81,9 @@ def _through(t, box):
         known = ", ".join(sorted(kind.__name__ for kinds, _ in RULES for kind in kinds))
         raise ValueError(f"interval_bounds: no rule for {type(t.op).__name__} in {t.scope or 'the model'}"
                          f"{' whose weights depend on x' if rule else ''}; there are rules for {known}")
+    if isinstance(t.op, (ops.LeakyReLU, ops.ELU)) and getattr(t.op, "negative_slope", getattr(t.op, "alpha", 0)) < 0:
+        raise ValueError(f"interval_bounds: {t.op} in {t.scope or 'the model'} falls and rises; there is a rule only "
+                         "where it never falls, with a slope or alpha of at least 0")
     ends = [box[x] if inside else (x.data.astype(np.float64),) * 2
             for x, inside in zip(t.inputs, varying, strict=True)]
     return rule(t.op, *ends)

@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from .arguments import choice, count, number
+from .arguments import choice, count, generator, number
 from .ball import as_mask
 from .path import Path
 from .streams import streams
@@ -145,14 +145,19 @@ def noise_baselines(model, x, y, *, kinds=BASELINES, strengths=20, max_blur=0.25
     Returns
     -------
     dict of str to AttackResult
-        One for each kind; ``extra["strength"]`` is the first t that changed the answer, NaN where none did. A failure
-        holds the image that came closest.
+        One for each kind, after Ctrl-C up to the one it came in; ``extra["strength"]`` is the first t that changed the
+        answer, NaN where none did. A failure holds the image that came closest.
     """
     name = "noise_baselines"
     kinds = [choice(name, "kinds", kind, BASELINES) for kind in ([kinds] if isinstance(kinds, str) else kinds)]
     strengths, max_blur = count(name, "strengths", strengths), number(name, "max_blur", max_blur)
-    rng = np.random.default_rng() if rng is None else rng
-    return {kind: _baseline(kind, model, x, y, strengths, max_blur, targeted, bounds, rng, progress) for kind in kinds}
+    rng = generator(name, rng)
+    found = {}
+    for kind in kinds:
+        found[kind] = _baseline(kind, model, x, y, strengths, max_blur, targeted, bounds, rng, progress)
+        if found[kind].extra["interrupted"]:
+            break
+    return found
 
 
 def _baseline(kind, model, x, y, strengths, max_blur, targeted, bounds, rng, progress):

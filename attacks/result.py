@@ -28,7 +28,7 @@ class AttackResult:
     gradients : ndarray of int, shape (N,)
         Backward passes spent on each sample.
     trace : list of dict
-        One entry a step, as the attack documents: at least ``loss`` and the distances, (N,) each.
+        One entry a step, as the attack documents: at least ``l2`` and ``linf``, (N,) each.
     settings, extra : dict
         What was asked for, and what else the attack found. ``extra["interrupted"]``: Ctrl-C ended it.
     seconds : float
@@ -72,3 +72,10 @@ def distances(x_adv, x):
     """All four distances of each sample, of the differences in float64."""
     d = in_float64(x_adv, x)
     return {name: norm.distance(d) for name, norm in NORMS.items()}
+
+
+def unbroken(result):
+    """The result, unless Ctrl-C ended the attack: then the one who called it shall end, too."""
+    if result.extra.get("interrupted"):
+        raise KeyboardInterrupt(f"stopped in {result.attack}")
+    return result

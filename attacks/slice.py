@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arguments import count, number
+from .arguments import count, generator, number
 from .norms import L0, as_norm
 from .victim import Victim
 
@@ -102,7 +102,7 @@ def decision_slice(model, x, y, x_adv, *, film=None, extent=1.6, points=81, boun
     if x.shape != x_adv.shape:
         raise ValueError(f"{name}: x has shape {x.shape}, x_adv {x_adv.shape}; expected one image (C, H, W) each")
     victim = Victim(name, model, x[None], np.array([y]), bounds=bounds)
-    rng = np.random.default_rng() if rng is None else rng
+    rng = generator(name, rng)
     x = x.astype(np.float64)
     forward = x_adv - x
     distance = float(np.linalg.norm(forward))

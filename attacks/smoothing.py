@@ -16,7 +16,7 @@ import numpy as np
 
 import minigrad
 
-from .arguments import count, number
+from .arguments import count, generator, number
 from .streams import streams
 from .victim import Victim
 
@@ -80,6 +80,7 @@ class Smoothed:
         """The class of the vote (N,), -1 where with confidence 1 - alpha the two leading ones cannot be told apart."""
         from scipy.stats import binomtest
 
+        alpha = number("predict", "alpha", alpha, high=1 - 1e-9, above=True)
         counts = self._votes("predict", x, count("predict", "n", n), batch_size, bounds, rng)
         best, second = np.sort(counts, axis=1)[:, :-3:-1].T
         sure = [binomtest(int(a), int(a + b), 0.5).pvalue <= alpha for a, b in zip(best, second, strict=True)]
@@ -106,20 +107,26 @@ class Smoothed:
         """
         from scipy.stats import binomtest, norm
 
-        alpha = number("certify", "alpha", alpha, high=1 - 1e-9, above=True)
-        rng = np.random.default_rng() if rng is None else rng
+        alpha, y = number("certify", "alpha", alpha, high=1 - 1e-9, above=True), np.asarray(y)
+        if y.dtype.kind not in "iu" or y.shape != (len(x),):
+            raise ValueError(f"certify: y is {y.dtype} of shape {y.shape}, expected {len(x)} integer labels, one for "
+                             "each image of x")
+        rng = generator("certify", rng)
         chosen = self._votes("certify", x, count("certify", "n0", n0), batch_size, bounds, rng).argmax(1)
         counts = self._votes("certify", x, count("certify", "n", n), batch_size, bounds, rng)
+        classes = counts.shape[1]
+        if not 0 <= y.min() <= y.max() < classes:
+            raise ValueError(f"certify: y goes from {y.min()} to {y.max()}, the model has classes 0..{classes - 1}")
         won = counts[np.arange(len(chosen)), chosen].tolist()
         p = np.array([binomtest(k, n, alternative="greater").proportion_ci(1 - alpha, "exact").low for k in won])
         holds = p > 0.5
         radius = np.where(holds, self.sigma * norm.ppf(np.where(holds, p, 0.5)), 0.0)
         predicted = np.where(holds, chosen, ABSTAIN)
-        return Certificates(predicted, radius, p, predicted == np.asarray(y), self.sigma, alpha)
+        return Certificates(predicted, radius, p, predicted == y, self.sigma, alpha)
 
     def _votes(self, name, x, n, batch_size, bounds, rng):
         """How often each class wins among n noisy copies of each image: (N, K)."""
-        x = np.asarray(x)
+        x, batch_size = np.asarray(x), count(name, "batch_size", batch_size)
         victim = Victim(name, self.model, x, np.zeros(len(x), int), bounds=bounds)
         votes = np.zeros((len(x), victim.clean.shape[1]), int)
         for image, tally, own in zip(victim.x, votes, streams(rng, victim.x, victim.y), strict=True):

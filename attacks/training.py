@@ -23,6 +23,7 @@ from minigrad.train import History, evaluation_mode, fit
 
 from .arguments import choice, count, limits, number
 from .gradient import pgd
+from .result import unbroken
 
 METHODS = {"fast": (1, 1.25), "pgd": (5, 0.35)}  # steps, and their length in parts of eps
 
@@ -165,8 +166,9 @@ class _Watcher:
 
     def __call__(self, model, history):
         adversary = self.adversary
-        stands = ~pgd(model, self.images, self.labels, eps=adversary.eps, steps=20, rel_stepsize=0.1,
-                      bounds=adversary.bounds, rng=np.random.default_rng(0)).success
+        found = pgd(model, self.images, self.labels, eps=adversary.eps, steps=20, rel_stepsize=0.1,
+                    bounds=adversary.bounds, rng=np.random.default_rng(0))
+        stands = ~unbroken(found).success
         accuracies = self.found.robust_accuracy
         accuracies.append(float(stands.mean()))
         if accuracies[-1] == max(accuracies):

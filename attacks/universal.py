@@ -7,12 +7,13 @@ import numpy as np
 
 import minigrad
 
-from .arguments import choice, count, number
+from .arguments import choice, count, generator, number
 from .carryover import CarryOver, added, universal_result
 from .deepfool import deepfool
 from .losses import objective
 from .norms import as_norm
 from .path import Path
+from .result import unbroken
 from .victim import Victim
 from .warp import places, read, spread
 
@@ -44,7 +45,7 @@ def universal_perturbation(model, x, y, *, eps, norm="linf", delta=0.2, epochs=1
     -------
     AttackResult
         ``extra["noise"]``, ``extra["learned"]`` and ``extra["carried"]`` as of `noise_matrix`; the noise of the best
-        epoch. ``trace`` has an entry an epoch.
+        epoch: the one that turned most, and of equals the one that came closest. ``trace`` has an entry an epoch.
 
     References
     ----------
@@ -52,17 +53,17 @@ def universal_perturbation(model, x, y, *, eps, norm="linf", delta=0.2, epochs=1
     of the network's own.
     """
     name = "universal_perturbation"
+    rng = generator(name, rng)
     eps, delta = number(name, "eps", eps), number(name, "delta", delta, high=1)
     epochs, norm = count(name, "epochs", epochs), as_norm(name, choice(name, "norm", norm, ("linf", "l2")))
     victim = Victim(name, model, x, y, bounds=bounds)
-    rng = np.random.default_rng() if rng is None else rng
     everyone, v = np.arange(len(victim.x)), np.zeros((1, *victim.x.shape[1:]), victim.x.dtype)
-    best, turned = v, 0
+    best, score = None, (-1, np.nan)
     with Path(victim, epochs, callback, progress) as path:
-        for _ in range(epochs):
+        for _ in range(epochs if len(victim.todo) else 0):
             for i in rng.permutation(victim.todo):
                 start, label = added(victim.x[i:i + 1], v, victim.bounds), victim.y[i:i + 1]
-                found = deepfool(model, start, label, steps=steps, overshoot=overshoot, bounds=victim.bounds)
+                found = unbroken(deepfool(model, start, label, steps=steps, overshoot=overshoot, bounds=victim.bounds))
                 victim.queries[i] += found.queries[0]
                 victim.gradients[i] += found.gradients[0]
                 if found.status[0] == "success":
@@ -70,11 +71,11 @@ def universal_perturbation(model, x, y, *, eps, norm="linf", delta=0.2, epochs=1
             image = added(victim.x, v, victim.bounds)
             logits = victim.logits(image)
             path.record(everyone, image, margin=victim.gap(logits, everyone))
-            met = victim.criterion.met(logits)[victim.todo]
-            if met.sum() > turned:
-                best, turned = v, met.sum()
+            met, gap = (a[victim.todo] for a in (victim.criterion.met(logits), victim.gap(logits, everyone)))
+            best, score = max((v, (met.sum(), -gap.mean())), (best, score), key=lambda epoch: epoch[1])
             if met.mean() >= 1 - delta:
                 break
+    best = v if best is None else best  # Ctrl-C in the first epoch
     settings = {"eps": eps, "norm": norm, "delta": delta, "epochs": epochs, "steps": steps, "overshoot": overshoot}
     return universal_result(victim, best[0], path, others, controls, rng, settings)
 
@@ -122,11 +123,11 @@ def adversarial_patch(model, x, y, *, size=9, shape="circle", rotation=22.5, sca
     Brown et al., Adversarial patch, 2017; Athalye et al., Synthesizing robust adversarial examples, ICML 2018.
     """
     name = "adversarial_patch"
+    rng = generator(name, rng)
     size, steps = count(name, "size", size), count(name, "steps", steps)
     lr, controls = number(name, "lr", lr, above=True), count(name, "controls", controls, low=0)
     climb = objective(name, loss, targeted)
     victim = Victim(name, model, x, y, targeted=targeted, bounds=bounds)
-    rng = np.random.default_rng() if rng is None else rng
     sticker = Sticker(name, victim.x.shape[2:], size, shape, rotation, scale, placement)
     channels, (low, high) = victim.x.shape[1], map(victim.x.dtype.type, victim.bounds)
     patch = minigrad.Tensor(np.full((channels, size, size), (low + high) / 2, victim.x.dtype))

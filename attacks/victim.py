@@ -39,6 +39,8 @@ class Victim:
         self.start = time.perf_counter()
         self.attack, self.model, self.bounds = attack, model, limits(attack, bounds)
         self.targeted, self.batch_size = targeted, count(attack, "batch_size", batch_size)
+        if not callable(model):
+            raise TypeError(f"{attack}: model is {type(model).__name__}, expected a Module or a callable")
         self.x = checked_images(attack, x, self.bounds)
         _check_mode(attack, model)
         self.queries, self.gradients = np.zeros(len(self.x), int), np.zeros(len(self.x), int)
@@ -51,16 +53,31 @@ class Victim:
         self.criterion = Targeted(self.y) if targeted else Misclassified(self.y)
         self.already = self.criterion.met(self.clean)
 
+    def want(self, criterion):
+        """Have another criterion than that the label is left, or the target reached."""
+        self.criterion, self.already = criterion, criterion.met(self.clean)
+
     @property
     def todo(self):
         """The places of the samples that are not wrong from the start."""
         return np.flatnonzero(~self.already)
 
+    def ask(self, images):
+        """The model's logits, a Tensor (n, K), for a Tensor of n images."""
+        logits = self.model(images)
+        if not isinstance(logits, minigrad.Tensor):
+            raise TypeError(f"{self.attack}: the model returned {type(logits).__name__}, expected a Tensor of logits "
+                            "(N, classes)")
+        if logits.ndim != 2 or len(logits.data) != len(images.data):
+            raise ValueError(f"{self.attack}: the model returned shape {logits.shape} for {len(images.data)} images, "
+                             f"expected logits ({len(images.data)}, classes)")
+        return logits
+
     def logits(self, x, index=None):
         """Logits of images x without a tape; `index` says which samples they are (all, in order, if None)."""
         np.add.at(self.queries, np.arange(len(x)) if index is None else index, 1)  # a sample may be asked several times
         with minigrad.no_grad():
-            parts = [self.model(minigrad.Tensor(x[i:i + self.batch_size])).data
+            parts = [self.ask(minigrad.Tensor(x[i:i + self.batch_size])).data
                      for i in range(0, len(x), self.batch_size)]
         return np.concatenate(parts)
 
@@ -80,7 +97,7 @@ class Victim:
         for i in range(0, len(x), self.batch_size):
             part = slice(i, i + self.batch_size)
             leaf = minigrad.Tensor(x[part], requires_grad=True)
-            output = self.model(leaf)
+            output = self.ask(leaf)
             value = loss(output, index[part])
             value = value if penalty is None else value - penalty(leaf, index[part])
             gradient[part] = minigrad.grad(value, leaf).data
@@ -101,7 +118,7 @@ class Victim:
         for i in range(0, len(x), self.batch_size):
             part = slice(i, i + self.batch_size)
             leaf = minigrad.Tensor(x[part], requires_grad=True)
-            output = self.model(leaf)
+            output = self.ask(leaf)
             seeds = weights(output.data, index[part]).astype(x.dtype, copy=False)
             gradients.append(np.stack([minigrad.grad(output, leaf, seed).data for seed in seeds]))
             logits.append(output.data)
@@ -120,7 +137,12 @@ class Victim:
         """
         x_adv = np.where(self.already.reshape(-1, *(1,) * (self.x.ndim - 1)), self.x, x_adv)
         spent = self.queries.copy()
-        met = self.criterion.met(self.logits(x_adv)) if met is None else met
+        if met is None:
+            try:
+                logits = self.logits(x_adv)
+            except KeyboardInterrupt:  # it ends the attack, which is over; without this pass all would be lost
+                logits, extra["interrupted"] = self.logits(x_adv), True
+            met = self.criterion.met(logits)
         status = np.where(self.already, "already_wrong", np.where(met, "success", "failed"))
         return AttackResult(x_adv, self.attack, status, distances(x_adv, self.x), spent, self.gradients, list(trace),
                             dict(settings or {}), time.perf_counter() - self.start, extra, self.x)
@@ -132,8 +154,8 @@ class Victim:
         return loss
 
     def _check_logits(self, logits):
-        if logits.ndim != 2 or logits.shape[1] < 2:
-            raise ValueError(f"{self.attack}: the model returned shape {logits.shape}, expected logits (N, classes)")
+        if logits.shape[1] < 2:
+            raise ValueError(f"{self.attack}: the model returned shape {logits.shape}, expected two classes or more")
         if not np.isfinite(logits).all():
             raise ValueError(f"{self.attack}: the model returned NaN or infinity")
         if (logits >= 0).all() and np.allclose(logits.sum(1), 1, atol=1e-4):

@@ -3,6 +3,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+SHARED = ("permutations",)  # entries of `extra` that hold no row for each sample
+
 
 @dataclass(eq=False)
 class Attribution:
@@ -67,10 +69,14 @@ class Attribution:
 
     def sample(self, index):
         """The Attribution of one sample, or of several (a slice or a list)."""
-        index = slice(index, index + 1 or None) if isinstance(index, (int, np.integer)) else index
+        if isinstance(index, (int, np.integer)):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"sample: there is no sample {index}, there are {len(self)}")
+            index = slice(index, index + 1 or None)
         per_sample = ("values", "target", "x", "delta", *["baseline"] * (not self.pool))
         parts = {name: getattr(self, name) for name in per_sample}
-        of_samples = {k: v for k, v in self.extra.items() if isinstance(v, np.ndarray) and v.shape[:1] == (len(self),)}
+        of_samples = {k: v for k, v in self.extra.items()
+                      if k not in SHARED and isinstance(v, np.ndarray) and v.shape[:1] == (len(self),)}
         extra = self.extra | {name: array[index] for name, array in of_samples.items()}
         parts = {name: None if array is None else array[index] for name, array in parts.items()}
         return replace(self, extra=extra, **parts)
@@ -90,10 +96,10 @@ class Attribution:
         """
         from scipy.stats import rankdata
 
-        ours, theirs = (np.asarray(a, np.float64).reshape(len(self), -1) for a in (self.values, other))
-        if ours.shape != theirs.shape:
+        if self.values.shape != np.shape(other):
             raise ValueError(f"compare: the attributions have shapes {self.values.shape} and {np.shape(other)}, "
                              "expected equal ones")
+        ours, theirs = (np.asarray(a, np.float64).reshape(len(self), -1) for a in (self.values, other))
 
         def correlation(a, b):
             norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)

@@ -22,6 +22,7 @@ from .kinds import ACTIVATIONS, EXTREMES, ROUTING, SUMS, WEIGHTED, Mixing, Produ
 
 PLACES = (None, "first", "last")
 RULES = ("epsilon", "gamma", "alpha_beta", "zplus", "box", "w_square", "flat", "pass_through", "route", "gradient")
+BOXED = ("deep_taylor", "epsilon_gamma_box")  # presets whose first layer must know the range of x
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from minigrad.autodiff import place
 
 from . import differences
 from .composite import Composite, Line
+from .inputs import as_baseline, as_pool
 from .kinds import ELEMENTWISE, EXTREMES, PAIRWISE, ROUTING, SUMS, WEIGHTED, Mixing, Product, Scaling, Trail
 from .lrp import recorded
 from .rules import gradient, pass_through
-from .scoring import Scoring, as_baseline
+from .scoring import Scoring
 
 RULES = ("rescale", "reveal_cancel", "genomics")
 KNOWN = ("gradient", "rescale", "winners", "middle", "in_turn", "softmax", "layer_norm", "reveal_cancel")
@@ -53,7 +54,7 @@ def deep_lift(model, x, target=None, *, baselines=0.0, rule="rescale", eps=diffe
     """
     _check("deep_lift", rule, eps)
     with Scoring("deep_lift", model, x, target, **common) as run:
-        baseline = as_baseline("deep_lift", baselines, run.x)
+        baseline = as_baseline(run, baselines)
         single = np.ndim(baselines) < run.x.ndim or len(baselines) == 1
         found = []
         for part in run.batches(len(run.x)):
@@ -72,7 +73,7 @@ def deep_lift_shap(model, x, target=None, *, baselines, rule="rescale", eps=diff
     ----------
     model, x, target, rule, eps, layer, **common
         As in `deep_lift`.
-    baselines : array of shape (B, C, H, W)
+    baselines : array of shape (B, C, H, W), or a number
         Rows that every sample is compared with.
 
     Returns
@@ -82,13 +83,7 @@ def deep_lift_shap(model, x, target=None, *, baselines, rule="rescale", eps=diff
     """
     _check("deep_lift_shap", rule, eps)
     with Scoring("deep_lift_shap", model, x, target, **common) as run:
-        rows = np.asarray(baselines, run.x.dtype)
-        if rows.ndim != run.x.ndim or rows.shape[1:] != run.x.shape[1:] or not len(rows):
-            raise ValueError(
-                f"deep_lift_shap: baselines has shape {rows.shape}, expected (B, *{run.x.shape[1:]}) with B at "
-                "least 1; for a single number use deep_lift"
-            )
-        found = []
+        rows, found = as_pool(run, baselines), []
         for part in run.batches(len(run.x)):
             tape = recorded(run, run.x[part], layer, part)
             each = [_contributions(run, tape, part, rows[b : b + 1], layer, rule, eps) for b in range(len(rows))]

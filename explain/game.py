@@ -8,8 +8,9 @@ depend neither on its neighbours nor on the batches.
 
 import numpy as np
 
+from .inputs import as_baseline, as_generator
 from .masks import as_feature_mask
-from .scoring import Scoring, as_baseline
+from .scoring import Scoring
 
 
 class Game:
@@ -25,7 +26,7 @@ class Game:
 
     def __init__(self, run, baselines, feature_mask, default, progress):
         self.run, self.progress = run, progress
-        self.baseline = as_baseline(run.method, baselines, run.x)
+        self.baseline = as_baseline(run, baselines)
         self.mask, self.features = as_feature_mask(run.method, feature_mask, run.x, default)
 
     def sizes(self):
@@ -74,8 +75,8 @@ class Game:
 class Streams:
     """Random numbers that every sample sees alike: one stream for each number of features."""
 
-    def __init__(self, rng):
-        self.seed = int((np.random.default_rng() if rng is None else rng).integers(2**63))
+    def __init__(self, method, rng):
+        self.seed = int(as_generator(method, rng).integers(2**63))
 
     def stream(self, features):
         """A new generator, the same for the same number of features."""

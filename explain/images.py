@@ -15,6 +15,7 @@ import minigrad
 from .game import checked_count
 from .game import steps as shown_steps
 from .gradient import select_relu
+from .inputs import as_generator
 
 OPTIMIZERS = ("normalised", "adam")
 
@@ -146,7 +147,7 @@ def make(method, start, loss, *, canvas, steps, rate, optimizer, regularisers=()
         raise ValueError(f"{method}: rate is {rate!r}, expected a positive number")
     if optimizer not in OPTIMIZERS:
         raise ValueError(f"{method}: optimizer is {optimizer!r}, expected one of {', '.join(OPTIMIZERS)}")
-    rng = np.random.default_rng() if rng is None else rng
+    rng = as_generator(method, rng)
     begun = time.perf_counter()
     leaf = minigrad.Tensor(np.ascontiguousarray(start), requires_grad=True)
     step = _stepper(leaf, optimizer, rate, steps)

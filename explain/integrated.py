@@ -9,9 +9,9 @@ integrated without any error: method='exact'.
 
 import numpy as np
 
+from .inputs import as_baseline
 from .path import Path, own_score, scoring
 from .quadrature import METHODS
-from .scoring import as_baseline
 
 
 def integrated_gradients(
@@ -59,7 +59,7 @@ def integrated_gradients(
         named).
     """
     with scoring("integrated_gradients", model, x, target, internal_batch_size, common) as run:
-        baseline = as_baseline(run.method, baselines, run.x)
+        baseline = as_baseline(run, baselines)
         path = Path(baseline, run.x).place(run, own_score(run), method, n_steps, compat)
         mean = path.integrate(run, lambda rows, points: _gradient(run, rows, points))
         values = mean * path.direction if multiply_by_inputs else mean

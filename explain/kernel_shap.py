@@ -68,7 +68,7 @@ def kernel_shap(
         If there are too few coalitions to tell the features apart.
     """
     with playing("kernel_shap", model, x, target, perturbations_per_eval, common) as run:
-        game, streams = Game(run, baselines, feature_mask, default_mask, progress), Streams(rng)
+        game, streams = Game(run, baselines, feature_mask, default_mask, progress), Streams(run.method, rng)
         if n_samples is not None:
             checked_count(run.method, "n_samples", n_samples, 1, "so many coalitions are asked for")
         shares, ends = [None] * len(run.x), np.empty((len(run.x), 2))

@@ -8,10 +8,11 @@ import numpy as np
 
 import minigrad
 
+from .inputs import as_baseline
 from .integrated import residual
 from .path import Path, own_score, scoring
 from .quadrature import quadrature
-from .scoring import Scoring, as_baseline, layer_path
+from .scoring import Scoring, layer_path
 
 
 def layer_activation(model, x, target=None, *, layer, **common):
@@ -91,7 +92,7 @@ def layer_integrated_gradients(
         Values of the layer's shape. Complete: `delta` is their sum less the change of the score along that path.
     """
     with scoring("layer_integrated_gradients", model, x, target, internal_batch_size, common) as run:
-        baseline = as_baseline(run.method, baselines, run.x)
+        baseline = as_baseline(run, baselines)
         path = Path(_activations(run, baseline, layer), _activations(run, run.x, layer))
 
         def record(rows, points):
@@ -157,7 +158,7 @@ def layer_conductance(
         layer.
     """
     with scoring("layer_conductance", model, x, target, internal_batch_size, common) as run:
-        baseline = as_baseline(run.method, baselines, run.x)
+        baseline = as_baseline(run, baselines)
         path = Path(baseline, run.x)
         if compat == "captum":
             quadrature(run.method, method, n_steps)
@@ -201,7 +202,7 @@ def internal_influence(
         Values of the layer's shape.
     """
     with scoring("internal_influence", model, x, target, internal_batch_size, common) as run:
-        baseline = as_baseline(run.method, baselines, run.x)
+        baseline = as_baseline(run, baselines)
         path = Path(baseline, run.x).place(run, own_score(run), method, n_steps, compat)
 
         def influence(rows, points):

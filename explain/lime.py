@@ -71,7 +71,7 @@ def lime(
         If there are no more masks than features, or none of the masks is near enough to count.
     """
     with playing("lime", model, x, target, perturbations_per_eval, common) as run:
-        game, streams = Game(run, baselines, feature_mask, default_mask, progress), Streams(rng)
+        game, streams = Game(run, baselines, feature_mask, default_mask, progress), Streams(run.method, rng)
         if not kernel_width > 0 or not ridge >= 0:
             raise ValueError(
                 f"lime: got kernel_width {kernel_width} and ridge {ridge}, expected a positive number and one of "

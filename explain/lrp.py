@@ -7,7 +7,7 @@ import numpy as np
 
 import minigrad
 
-from .composite import Composite, Line, preset
+from .composite import BOXED, Composite, Line, preset
 from .ledger import Book, Ledger
 from .rules import EPSILON
 from .scoring import Scoring
@@ -43,7 +43,14 @@ def lrp(model, x, target=None, *, epsilon=EPSILON, composite="epsilon", gamma=0.
     ValueError
         For an op that the composite has no rule for.
     """
-    low, high = common.get("bounds", (0, 1)) or (0, 1)
+    for name, value in (("epsilon", epsilon), ("gamma", gamma)):
+        if not 0 <= value < np.inf:
+            raise ValueError(f"lrp: {name} is {value!r}, expected a number of at least 0")
+    bounds = common.get("bounds", (0, 1))
+    if bounds is None and isinstance(composite, str) and composite in BOXED:
+        raise ValueError(f"lrp: the first layer's rule of composite {composite!r} needs the range of x, and bounds is "
+                         "None; give bounds=(lowest, highest)")  # fmt: skip
+    low, high = bounds or (0, 1)
     chosen = _composite(composite, epsilon=epsilon, gamma=gamma, low=low, high=high)
     with Scoring("lrp", model, x, target, **common) as run:
         values, scores, books = propagate(run, chosen, lambda scores: scores, layer, ledger)

@@ -135,7 +135,7 @@ def _count(method, row, sample):
     """The number of features in a row; every number below it must occur."""
     found = np.unique(row)
     if found[0] != 0 or found[-1] != len(found) - 1:
-        missing = np.setdiff1d(np.arange(found[-1] + 1), found)[:5].tolist() if found[0] >= 0 else []
+        missing = np.setdiff1d(np.arange(len(found)), found)[:5].tolist() if found[0] >= 0 else []
         raise ValueError(
             f"{method}: the feature_mask of sample {sample} has numbers from {found[0]} to {found[-1]}"
             + (f" with gaps (none is {missing})" if missing else "")

@@ -10,10 +10,11 @@ import numpy as np
 import minigrad
 
 from .gradient import select_relu
+from .inputs import as_baseline
 from .layers import settings
 from .path import Path, own_score, scoring
 from .rules import guided_relu
-from .scoring import Scoring, as_baseline, layer_path
+from .scoring import Scoring, layer_path
 
 
 def neuron_gradient(model, x, target=None, *, layer, neuron, **common):
@@ -72,7 +73,7 @@ def neuron_integrated_gradients(
         Values of x's shape. Complete: `delta` is their sum less the change of the unit from the baseline to x.
     """
     with scoring("neuron_integrated_gradients", model, x, target, internal_batch_size, common) as run:
-        baseline = as_baseline(run.method, baselines, run.x)
+        baseline = as_baseline(run, baselines)
 
         def record(rows, points):
             leaf, _, activation = run.record_layer(points, layer)
@@ -133,7 +134,7 @@ def neuron_conductance(
         Values of x's shape.
     """
     with scoring("neuron_conductance", model, x, target, internal_batch_size, common) as run:
-        baseline = as_baseline(run.method, baselines, run.x)
+        baseline = as_baseline(run, baselines)
         path = Path(baseline, run.x).place(run, own_score(run), method, n_steps, compat)
 
         def through(rows, points):
@@ -192,6 +193,8 @@ def chosen_unit(run, activation, neuron):
             f"whose shape without the batch is {shape}"
         )
     unit = activation[(slice(None), *index)]
+    if not unit.size:
+        raise ValueError(f"{run.method}: neuron {neuron!r} chooses no unit of the layer's output {shape}")
     return unit.sum(tuple(range(1, unit.ndim))) if unit.ndim > 1 else unit
 
 

@@ -5,10 +5,12 @@ result depends neither on its neighbours nor on its place among them.
 """
 
 from functools import partial
+from inspect import signature
 
 import numpy as np
 
 from .gradient import saliency
+from .inputs import as_generator, as_pool
 from .scoring import Scoring
 
 SIGNED = partial(saliency, absolute=False)
@@ -50,7 +52,7 @@ def smooth_grad(
     noise : array broadcastable to (n_samples, N, C, H, W), optional
         To use instead of drawing any; ``stdev`` is then not applied.
     rng : np.random.Generator, optional
-        The noise, of shape (n_samples, 1, C, H, W), is drawn from it.
+        The noise, of shape (n_samples, 1, C, H, W), is drawn from it, and then whatever `method` draws.
     **options
         Of `method`; `baselines` and `feature_mask` may have one row per sample.
 
@@ -64,11 +66,15 @@ def smooth_grad(
     common = {name: options.pop(name) for name in ("bounds",) if name in options}
     shared = {name: options[name] for name in ("score", "batch_size") if name in options}
     with Scoring("smooth_grad", model, x, target, **shared, **common) as run:
-        noise = _noise("smooth_grad", run.x, n_samples, stdev, noise, rng)
-        moments = _Moments()
-        for draws, rows in _blocks(len(noise), len(run.x), run.batch_size):
+        rng = as_generator(run.method, rng)
+        noise, moments = _noise(run.method, run.x, n_samples, stdev, noise, rng), _Moments()
+        random = "rng" in signature(method).parameters  # then each draw is a call, which may not depend on the others
+        seed = int(rng.integers(2**63)) if random else None
+        for draws, rows in _blocks(len(noise), len(run.x), 1 if random else run.batch_size):
             noisy = (run.x + noise[draws]).reshape(-1, *run.x.shape[1:])
-            found = method(model, noisy, run.target[rows], bounds=None, **_repeated(options, rows, len(run.x)))
+            own = {"rng": np.random.default_rng([seed, draws.start])} if random else {}
+            given = _repeated(options, rows, run.x)
+            found = method(model, noisy, run.target[rows], bounds=None, **own, **given)
             run.forwards, run.backwards = run.forwards + found.forwards, run.backwards + found.backwards
             moments.add(found.values.reshape(-1, len(run.x), *found.shape[1:]))
         return run.attribution(
@@ -107,7 +113,7 @@ def gradient_shap(model, x, target=None, *, baselines, n_samples=50, stdev=0.0, 
         Complete on average: see above. ``extra["standard_error"]`` has the values' shape.
     """
     with Scoring("gradient_shap", model, x, target, **common) as run:
-        pool = _pool(baselines, run.x)
+        pool = as_pool(run, baselines)
         choices, u, noise = _draws(run, len(pool), n_samples, stdev, draws, rng)
         moments = _Moments()
         for part, rows in _blocks(len(noise), len(run.x), run.batch_size):
@@ -170,7 +176,7 @@ def _noise(function, x, n_samples, stdev, noise, rng):
     shape = (n_samples, 1, *x.shape[1:])
     if stdev == 0:
         return np.zeros(shape, x.dtype)
-    return (stdev * _generator(rng).standard_normal(shape)).astype(x.dtype)
+    return (stdev * as_generator(function, rng).standard_normal(shape)).astype(x.dtype)
 
 
 def _as_draws(function, name, noise, x):
@@ -184,7 +190,7 @@ def _as_draws(function, name, noise, x):
 def _draws(run, pool, n_samples, stdev, draws, rng):
     """Which baseline, how far along the path, and what noise: (n, N or 1), (n, N or 1) and (n, N or 1, ...)."""
     if draws is None:
-        rng = _generator(rng)
+        rng = as_generator(run.method, rng)
         noise = _noise(run.method, run.x, n_samples, stdev, None, rng)
         return rng.integers(pool, size=(n_samples, 1)), rng.random((n_samples, 1)), noise
     choices, u, noise = draws
@@ -204,19 +210,6 @@ def _draws(run, pool, n_samples, stdev, draws, rng):
     return choices, u, noise
 
 
-def _pool(baselines, x):
-    """The set of baselines, (B, ...)."""
-    pool = np.asarray(baselines, x.dtype)
-    if pool.ndim == 0:
-        return np.full((1, *x.shape[1:]), pool, x.dtype)
-    if pool.shape[1:] != x.shape[1:] or not len(pool):
-        raise ValueError(
-            f"gradient_shap: baselines has shape {pool.shape}, "
-            f"expected a number or (B, {', '.join(map(str, x.shape[1:]))})"
-        )
-    return pool
-
-
 def _as_column(u, like):
     """(draws, N) against (draws, N, ...), in the dtype of `like`."""
     return u.astype(like.dtype).reshape(*u.shape, *[1] * (like.ndim - 2))
@@ -230,10 +223,12 @@ def _blocks(draws, samples, batch_size):
         yield part, np.tile(np.arange(samples), part.stop - part.start)
 
 
-def _repeated(options, rows, samples):
+def _repeated(options, rows, x):
     """The options of the wrapped method, with those that have a row per sample in the order of `rows`."""
     return {
-        name: np.asarray(value)[rows] if name in _PER_SAMPLE and np.ndim(value) > 1 and len(value) == samples else value
+        name: np.asarray(value)[rows]
+        if name in _PER_SAMPLE and np.ndim(value) == x.ndim and len(value) == len(x)
+        else value
         for name, value in options.items()
     }
 
@@ -242,6 +237,3 @@ def _sampled_residual(run, values, pool):
     start = run.outputs(pool)[:, run.target].mean(0)  # (N,): the baselines' mean score of each sample's class
     return values.sum(axis=tuple(range(1, values.ndim)), dtype=np.float64) - (run.own_scores() - start)
 
-
-def _generator(rng):
-    return np.random.default_rng() if rng is None else rng

@@ -11,9 +11,9 @@ from itertools import product
 import numpy as np
 
 from .game import playing, steps
+from .inputs import as_baseline
 from .patches import Patches, of_target, outputs_without
 from .reach import Unreachable
-from .scoring import as_baseline
 
 
 def occlusion(
@@ -64,7 +64,7 @@ def occlusion(
     """
     with playing("occlusion", model, x, target, perturbations_per_eval, common) as run:
         windows = Windows.over(run, sliding_window_shapes, strides)
-        baseline = as_baseline(run.method, baselines, run.x)
+        baseline = as_baseline(run, baselines)
         hidden, recomputed = _occluded(run, windows, baseline, of_target, fast, progress)  # (windows, N)
         losses = run.clean.astype(np.float64) - hidden
         values = windows.mean(losses, run.x)
@@ -145,7 +145,7 @@ def occlusion_map(
             raise ValueError(
                 f"occlusion_map: the patch {windows.shape} covers a part of the {run.x.shape[1]} channels, expected all"
             )
-        baseline = as_baseline(run.method, baselines, run.x)
+        baseline = as_baseline(run, baselines)
         logits, recomputed = _occluded(run, windows, baseline, lambda scores, _: scores, fast, progress)
         samples = np.arange(len(run.x))
         places = (len(run.x), *windows.counts[1:])

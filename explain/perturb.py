@@ -3,6 +3,7 @@
 import numpy as np
 
 from .game import AllBut, Game, playing, steps
+from .inputs import as_generator
 from .masks import as_feature_mask, value_mask
 from .patches import Patches, of_target, outputs_without
 from .reach import Unreachable
@@ -181,7 +182,7 @@ def _permutations(run, given, features, rng):
                 f"the numbers 0..{count - 1} in some order"
             )
         return given
-    rng = np.random.default_rng() if rng is None else rng
+    rng = as_generator(run.method, rng)
     drawn = np.tile(np.arange(count), (features, 1))
     still = np.arange(features)
     while len(still):

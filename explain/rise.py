@@ -3,7 +3,9 @@
 import numpy as np
 
 from .game import Streams, checked_count, playing, steps
-from .scoring import as_baseline
+from .inputs import as_baseline
+
+CELLS = 7
 
 
 def rise(
@@ -12,7 +14,7 @@ def rise(
     target=None,
     *,
     n_samples=4000,
-    cells=7,
+    cells=None,
     probability=0.5,
     baselines=0,
     masks=None,
@@ -36,8 +38,8 @@ def rise(
         As in `explain.scoring.Scoring`; x (N, C, H, W).
     n_samples : int
         Masks, the same ones for all samples.
-    cells : int or pair
-        Cells of the coarse grid along the height and the width.
+    cells : int or pair, optional
+        Cells of the coarse grid along the height and the width; 7, or as many as there are pixels.
     probability : float
         p, that of a cell to be visible.
     baselines : number, or array of x's shape or with one row
@@ -60,7 +62,7 @@ def rise(
     with playing("rise", model, x, target, perturbations_per_eval, {**common, "score": score}) as run:
         if run.x.ndim != 4:
             raise ValueError(f"rise: x has shape {run.x.shape}, expected images (N, C, H, W)")
-        baseline = as_baseline(run.method, baselines, run.x)
+        baseline = as_baseline(run, baselines)
         if not 0 < probability <= 1:
             raise ValueError(f"rise: probability is {probability!r}, expected a number above 0 and at most 1")
         visible = _Masks(run, cells, probability, rng) if masks is None else _given(run, masks)
@@ -93,14 +95,16 @@ class _Masks:
 
     def __init__(self, run, cells, probability, rng):
         size = run.x.shape[2:]
+        cells = [min(CELLS, n) for n in size] if cells is None else cells
         self.cells = (cells, cells) if np.ndim(cells) == 0 else tuple(cells)
         if len(self.cells) != 2 or not all(
             isinstance(c, (int, np.integer)) and 1 <= c <= n for c, n in zip(self.cells, size, strict=False)
         ):
             raise ValueError(
-                f"rise: cells is {cells!r}, expected an integer or a pair, at least 1 and at most the pixels {size}"
+                f"rise: cells is {cells!r}, expected an integer or a pair, from 1 to the pixels {size}"
             )
-        self.size, self.probability, self.dtype, self.seed = size, probability, run.x.dtype, Streams(rng).seed
+        self.size, self.probability, self.dtype = size, probability, run.x.dtype
+        self.seed = Streams(run.method, rng).seed
 
     def __getitem__(self, part):
         masks = np.empty((part.stop - part.start, *self.size), self.dtype)

@@ -15,6 +15,7 @@ from minigrad import functional as F
 from minigrad.train import evaluation_mode
 
 from .attribution import Attribution
+from .inputs import as_samples, check_answer, check_model
 
 SCORES = {
     "logit": lambda z: z,
@@ -47,8 +48,13 @@ class Scoring:
         The range x must lie in, None for any.
     """
 
-    def __init__(self, method, model, x, target=None, *, score="logit", batch_size=None, bounds=(0, 1)):
-        self.method, self.model, self.x = method, model, _checked_input(method, x, bounds)
+    def __init__(self, method, model, x, target=None, *, score="logit", batch_size=None, bounds=(0, 1), **unknown):
+        for name in unknown:
+            raise TypeError(f"{method}: there is no option {name!r}; all methods have score, batch_size, bounds")
+        check_model(method, model)
+        self.method, self.model, self.x, self.bounds = method, model, as_samples(method, x, bounds), bounds
+        if np.ndim(target) == 1 and len(target) != len(self.x):
+            raise ValueError(f"{method}: target has {len(target)} classes for {len(self.x)} samples, expected one each")
         if score not in SCORES:
             raise ValueError(f"{method}: score is {score!r}, expected one of {', '.join(SCORES)}")
         if batch_size is not None and (not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
@@ -74,7 +80,7 @@ class Scoring:
         for part in self.batches(len(self.x)):
             if not self._known[part].all():
                 with minigrad.no_grad():
-                    self._learn(part, self.model(minigrad.Tensor(self.x[part])).data)
+                    self._learn(part, self._ask(minigrad.Tensor(self.x[part])).data)
                 self.forwards += len(self.x[part])
         return self._logits
 
@@ -96,7 +102,7 @@ class Scoring:
         """All classes' scores (N, K) of the samples x, without a tape."""
         with minigrad.no_grad():
             parts = [
-                SCORES[score or self.score](self.model(minigrad.Tensor(x[part]))).data for part in self.batches(len(x))
+                SCORES[score or self.score](self._ask(minigrad.Tensor(x[part]))).data for part in self.batches(len(x))
             ]
         self.forwards += len(x)
         return np.concatenate(parts) if parts else np.zeros((0, 0), x.dtype)
@@ -116,7 +122,7 @@ class Scoring:
         `part` says that x is ``self.x[part]``, so that the logits need not be computed again to find the target.
         """
         leaf = minigrad.Tensor(x, requires_grad=True)
-        logits = self.model(leaf)
+        logits = self._ask(leaf)
         self.forwards += len(x)
         if part is not None:
             self._learn(part, logits.data)
@@ -127,6 +133,7 @@ class Scoring:
         path = layer_path(self.method, self.model, layer)
         leaf = minigrad.Tensor(x, requires_grad=True)
         logits, activations = self.model.named_activations(leaf)
+        check_answer(self.method, logits, len(x))
         self.forwards += len(x)
         if part is not None:
             self._learn(part, logits.data)
@@ -167,6 +174,12 @@ class Scoring:
             **fields,
         )
 
+    def _ask(self, x):
+        """The model's logits, a Tensor (n, K), for a Tensor of samples."""
+        logits = self.model(x)
+        check_answer(self.method, logits, len(x.data))
+        return logits
+
     def _learn(self, part, logits):
         self._check_logits(logits, part.start)
         if self._logits is None:
@@ -174,8 +187,6 @@ class Scoring:
         self._logits[part], self._known[part] = logits, True
 
     def _check_logits(self, logits, first):
-        if logits.ndim != 2:
-            raise ValueError(f"{self.method}: the model returned shape {logits.shape}, expected logits (N, classes)")
         if not np.isfinite(logits).all():
             sample = first + int(np.argmin(np.isfinite(logits).all(1)))
             raise ValueError(f"{self.method}: the model returned NaN or infinity for sample {sample}")
@@ -200,7 +211,8 @@ class Scoring:
 
 
 def evaluating(model):
-    """Run a block with the model in evaluation mode; a plain function has no modes."""
+    """Run a block with the model, or the one whose method it is, in evaluation mode; other functions have no modes."""
+    model = getattr(model, "__self__", model)
     return evaluation_mode(model) if isinstance(model, minigrad.nn.Module) else nullcontext()
 
 
@@ -210,6 +222,8 @@ def layer_path(method, model, layer):
         raise TypeError(
             f"{method}: model is {type(model).__name__}, expected a Module: a plain function has no layers to name"
         )
+    if layer == "":
+        raise ValueError(f"{method}: layer '' is the model itself; name a part of it, such as {_some(model)}")
     if isinstance(layer, str):
         try:
             model.get_submodule(layer.split("#")[0])
@@ -220,9 +234,13 @@ def layer_path(method, model, layer):
         if module is layer:
             return path
     raise ValueError(
-        f"{method}: layer {type(layer).__name__} is not part of the model; give a path such as "
-        + ", ".join(repr(p) for p, _ in model.named_modules()[1:4])
+        f"{method}: layer {type(layer).__name__} is not part of the model; give a path such as {_some(model)}"
     )
+
+
+def _some(model):
+    """A few paths of a model's parts."""
+    return ", ".join(repr(path) for path, _ in model.named_modules()[1:4])
 
 
 def activation_at(method, activations, path):
@@ -236,34 +254,3 @@ def activation_at(method, activations, path):
             "choose a layer in it"
         )
     return activations[path]
-
-
-def as_baseline(method, baselines, x):
-    """`baselines` (a number, or an array of x's shape or with one row) as an array of x's shape."""
-    baseline = np.asarray(baselines, x.dtype)
-    try:
-        return np.broadcast_to(baseline, x.shape)
-    except ValueError:
-        raise ValueError(
-            f"{method}: baselines has shape {baseline.shape}, expected a number or shape {x.shape} (or one row of it)"
-        ) from None
-
-
-def _checked_input(method, x, bounds):
-    x = np.asarray(x)
-    if x.dtype.kind != "f":
-        raise TypeError(
-            f"{method}: x has dtype {x.dtype}, expected floats in [0, 1]; for bytes: x.astype(np.float32) / 255"
-        )
-    if x.ndim < 2:
-        raise ValueError(f"{method}: x has shape {x.shape}, expected (N, C, H, W); one image is x[None]")
-    if not len(x):
-        raise ValueError(f"{method}: x has shape {x.shape}, which holds no samples")
-    if not np.isfinite(x).all():
-        raise ValueError(f"{method}: x holds NaN or infinity")
-    if bounds is not None and x.size and (x.min() < bounds[0] or x.max() > bounds[1]):
-        raise ValueError(
-            f"{method}: x goes from {x.min():g} to {x.max():g}, expected {bounds[0]}..{bounds[1]}; "
-            "models take pixels in [0, 1] and standardise them inside (pass bounds=None if your model differs)"
-        )
-    return x

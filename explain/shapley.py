@@ -133,7 +133,7 @@ def shapley_sampling(
         If n_samples is less than 2, or not a multiple of 2 of at least 4 if antithetic.
     """
     with playing("shapley_sampling", model, x, target, perturbations_per_eval, common) as run:
-        game, streams = Game(run, baselines, feature_mask, default_mask, progress), Streams(rng)
+        game, streams = Game(run, baselines, feature_mask, default_mask, progress), Streams(run.method, rng)
         if permutations is None:
             n_samples = checked_count(
                 run.method,

@@ -19,6 +19,7 @@ from minigrad import functional as F
 from minigrad import no_grad
 
 from .game import checked_count
+from .inputs import as_generator
 
 
 @dataclass(eq=False)
@@ -133,7 +134,7 @@ def _labels(graph, n_clusters, rng):
 
     from sklearn.cluster import SpectralClustering
 
-    seed = int((np.random.default_rng() if rng is None else rng).integers(2**31))
+    seed = int(as_generator("spray", rng).integers(2**31))
     clustering = SpectralClustering(n_clusters, affinity="precomputed", random_state=seed)
     with warnings.catch_warnings():
         # A graph in several parts is the clearest finding there is.

@@ -14,6 +14,7 @@ import minigrad
 
 from .canvas import Pixels
 from .images import make
+from .inputs import as_generator
 from .regularisers import total_variation
 from .scoring import activation_at, evaluating, layer_path
 
@@ -176,7 +177,7 @@ def _start(method, start, content, canvas, rng):
     if isinstance(start, str):
         if start not in STARTS:
             raise ValueError(f"{method}: start is {start!r}, expected an array or one of {', '.join(STARTS)}")
-        rng = np.random.default_rng() if rng is None else rng
+        rng = as_generator(method, rng)
         return canvas.encode(content) if start == "content" else canvas.noise(content.shape, rng).astype(content.dtype)
     start = _checked(method, "start", start)
     if start.shape != content.shape:

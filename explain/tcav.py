@@ -22,6 +22,7 @@ import numpy as np
 
 from .game import checked_count
 from .game import steps as shown_steps
+from .inputs import as_generator
 from .layers import layer_activation
 from .scoring import Scoring, layer_path
 
@@ -112,7 +113,7 @@ def tcav(model, x, target=None, *, layer, concept, random, n_runs=5, n_random=39
     if len(concept) < 3 or len(random) < 6:
         raise ValueError(f"{method}: got {len(concept)} images of the concept and {len(random)} random ones, expected "
                          "at least 3 and 6")  # fmt: skip
-    rng = np.random.default_rng() if rng is None else rng
+    rng = as_generator(method, rng)
     with Scoring(method, model, x, target, **common) as run:
         path = layer_path(method, model, layer)
         gradients = []

@@ -14,6 +14,7 @@ import numpy as np
 import minigrad
 
 from . import identities
+from .inputs import as_generator, as_samples
 from .scoring import Scoring
 
 TOLERANCE = 1e-7
@@ -110,13 +111,13 @@ def verify(model, x, target=None, *, layer=None, tolerance=TOLERANCE, rng=None, 
         )
     if not tolerance > 0:
         raise ValueError(f"verify: tolerance is {tolerance!r}, expected a positive number")
-    with Scoring("verify", model, x, target, bounds=bounds) as run:
-        x, target = run.x.astype(np.float64), run.target
+    exact = copy.deepcopy(model).to(np.float64).eval()
+    with Scoring("verify", exact, as_samples("verify", x, bounds).astype(np.float64), target, bounds=bounds) as run:
+        x, target = run.x, run.target
     if x.ndim != 4:
         raise ValueError(f"verify: x has shape {x.shape}, expected pictures (N, C, H, W)")
     path = None if layer is None else layer_of(model, layer)
-    exact = copy.deepcopy(model).to(np.float64).eval()
-    case = identities.Case(exact, x, target, path, np.random.default_rng() if rng is None else rng, bounds)
+    case = identities.Case(exact, x, target, path, as_generator("verify", rng), bounds)
     return Report([_tried(name, identity, case, tolerance) for name, identity in identities.ALL.items()])
 
 

@@ -12,6 +12,7 @@ import minigrad
 
 from .canvas import Fourier, Pixels
 from .images import make
+from .inputs import as_generator
 from .neurons import chosen_unit
 from .regularisers import L2, Blur, Jitter, Regulariser, TotalVariation
 from .scoring import SCORES, Scoring, activation_at, layer_path
@@ -142,7 +143,7 @@ def _options(method, options):
     if wrong:
         raise TypeError(f"{method}: regularisers holds {wrong[0]!r}, expected a Regulariser such as L2(1e-3)")
     canvas = settings["canvas"]
-    return settings, canvas, np.random.default_rng() if rng is None else rng, progress
+    return settings, canvas, as_generator(method, rng), progress
 
 
 def _start(method, model, x, shape, count, canvas, rng):

@@ -4,8 +4,9 @@ import numpy as np
 
 import minigrad
 
+from ..inputs import as_baseline
 from ..perturb import feature_ablation
-from ..scoring import Scoring, as_baseline
+from ..scoring import Scoring
 from .controls import Subject, drawn_seed, judged
 from .robustness import as_methods, method_name
 
@@ -173,4 +174,4 @@ def _reference(run, baselines, pool):
     rows = np.asarray(baselines, run.x.dtype)
     if pool or rows.ndim == run.x.ndim and rows.shape[1:] == run.x.shape[1:] and len(rows) not in (1, len(run.x)):
         return run.outputs(rows).mean(0, dtype=np.float64)[run.target]
-    return run.scores(as_baseline(run.method, rows, run.x)).astype(np.float64)
+    return run.scores(as_baseline(run, rows)).astype(np.float64)

@@ -5,7 +5,8 @@ from functools import cache
 import numpy as np
 
 from ..game import checked_count
-from ..scoring import Scoring, as_baseline
+from ..inputs import as_baseline
+from ..scoring import Scoring
 from .controls import Subject, over_pixels
 
 
@@ -57,7 +58,7 @@ def infidelity(
     checked_count("infidelity", "n_perturb_samples", n_perturb_samples, 1, "the mean over so many is taken")
     subject = Subject("infidelity", attribution, x, target)
     with Scoring("infidelity", model, subject.x, subject.target, **common) as run:
-        baseline = as_baseline("infidelity", baselines, run.x)
+        baseline = as_baseline(run, baselines)
         given = (
             [_checked(perturb_func(run.x), run.x) for _ in range(n_perturb_samples)] if callable(perturb_func) else None
         )
@@ -125,7 +126,7 @@ def faithfulness_correlation(
             raise ValueError(
                 f"faithfulness_correlation: subset_size is {size!r}, expected 1 to {pixels - 1}: x has {pixels} pixels"
             )
-        baseline = as_baseline("faithfulness_correlation", baselines, run.x)
+        baseline = as_baseline(run, baselines)
 
         @cache
         def lost(seed):

@@ -9,7 +9,8 @@ fills holes in.
 import numpy as np
 
 from ..game import checked_count
-from ..scoring import Scoring, as_baseline
+from ..inputs import as_baseline
+from ..scoring import Scoring
 from .controls import Subject, over_pixels
 from .faithfulness import as_pixels, scores_of
 from .imputation import noisy_linear_imputation
@@ -232,7 +233,7 @@ def _curve(metric, better, value, model, attribution, x, target, n_steps, baseli
     subject = Subject(metric, attribution, x, target)
     with Scoring(metric, model, subject.x, subject.target, **common) as run:
         blur = isinstance(baselines, str) and baselines == "blur"
-        baseline = blurred(run.x) if blur else as_baseline(metric, baselines, run.x)
+        baseline = blurred(run.x) if blur else as_baseline(run, baselines)
         start, end = (baseline, run.x) if insert else (run.x, baseline)
         pixels = over_pixels(run.x).shape[1]
         counts = np.unique(np.round(np.linspace(0, pixels, n_steps + 1)).astype(int))

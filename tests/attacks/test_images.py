@@ -46,10 +46,9 @@ def test_a_fooling_image_is_the_first_on_the_normalised_ascent_that_is_taken_for
 
 
 def test_a_surer_fooling_image_is_a_further_one():
-    first, sure = (fooling_image(MODEL, X, WANTED, abs_stepsize=0.1, confidence=c) for c in (0, 0.5))
-    assert sure.rate() > 0.7 and (sure.distance["l2"] >= first.distance["l2"])[sure.success].all()
-    sure_enough = lead(sure.x_adv, WANTED) >= 0.5
-    assert sure_enough.any() and not sure_enough[~sure.success].any()
+    first, sure = (fooling_image(MODEL, X, WANTED, abs_stepsize=0.1, confidence=c) for c in (0, 0.1))
+    assert sure.rate() > 0.5 and (sure.distance["l2"] >= first.distance["l2"])[sure.success].all()
+    np.testing.assert_array_equal(lead(sure.x_adv, WANTED) >= 0.1, sure.success)
 
 
 def test_a_fooling_image_of_the_own_class_is_the_image():

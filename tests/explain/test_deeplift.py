@@ -332,6 +332,6 @@ def test_bad_settings_say_what_is_expected():
     ):
         explain.deep_lift(model, x, baselines=np.zeros(7))
     with pytest.raises(
-        ValueError, match=r"deep_lift_shap: baselines has shape \(2, 12, 12\), expected \(B, \*\(2, 12, 12\)\) with B"
+        ValueError, match=r"deep_lift_shap: baselines has shape \(2, 12, 12\), expected a number or \(B, 2, 12, 12\)"
     ):
         explain.deep_lift_shap(model, x, baselines=x[0])

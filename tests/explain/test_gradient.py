@@ -100,14 +100,19 @@ def test_another_score(score):
     [
         ({"target": 5}, ValueError, r"saliency: target 5 is out of range, the model has classes 0\.\.4"),
         ({"target": [0, 1, -1]}, ValueError, r"target -1 is out of range"),
-        ({"target": [0, 1]}, ValueError, r"target is int64 of shape \(2,\), expected an integer, 3 integers, or None"),
-        ({"target": [0, 1, 2, 3]}, ValueError, r"target is int64 of shape \(4,\)"),
+        ({"target": [0, 1]}, ValueError, r"target has 2 classes for 3 samples, expected one each"),
+        ({"target": [0, 1, 2, 3]}, ValueError, r"target has 4 classes for 3 samples"),
         ({"target": 1.5}, ValueError, r"target is float64 of shape \(\)"),
         ({"x": nets.images() * 2}, ValueError, r"x goes from .*, expected 0\.\.1; .*bounds=None"),
         ({"x": nets.images() * np.nan}, ValueError, r"x holds NaN"),
         ({"x": nets.images()[:0]}, ValueError, r"x has shape \(0, 2, 12, 12\), which holds no samples"),
         ({"x": np.zeros((1, 2, 12, 12), np.uint8)}, TypeError, r"x has dtype uint8, expected floats"),
         ({"x": np.zeros(3)}, ValueError, r"x has shape \(3,\), expected \(N, C, H, W\)"),
+        ({"x": [[0.5, "a"]]}, TypeError, r"x has dtype"),
+        ({"model": "mnist_cnn"}, TypeError, r"saliency: model is str, expected a Module or a callable"),
+        ({"model": lambda x: x.data}, TypeError, r"the model returned ndarray, expected a Tensor of logits"),
+        ({"model": lambda x: nets.build("cnn")(x)[:1]}, ValueError, r"returned shape \(1, 5\) for 3 samples"),
+        ({"sccore": "odds"}, TypeError, r"saliency: there is no option 'sccore'"),
         ({"score": "odds"}, ValueError, r"score is 'odds', expected one of logit"),
         ({"batch_size": 0}, ValueError, r"batch_size is 0, expected an integer of at least 1"),
         (
@@ -120,7 +125,7 @@ def test_another_score(score):
             ValueError,
             r"returned NaN or infinity for sample 0",
         ),
-        ({"model": lambda x: x}, ValueError, r"returned shape \(3, 2, 12, 12\), expected logits"),
+        ({"model": lambda x: x}, ValueError, r"returned shape \(3, 2, 12, 12\) for 3 samples, expected logits \(3,"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")

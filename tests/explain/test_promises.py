@@ -138,3 +138,101 @@ def test_a_batch_normalised_network_is_explained_in_evaluation_mode(name):
     together = run(name, model, x, 1, **options)
     np.testing.assert_allclose(run(name, model, x[:1], 1, **options).values, together.values[:1], rtol=1e-9, atol=1e-12)
     np.testing.assert_array_equal(model[1].running_mean.data, nets.build("normed")[1].running_mean.data)
+
+
+BASELINES = {
+    "integrated_gradients": explain.integrated_gradients,
+    "deep_lift": explain.deep_lift,
+    "deep_lift_shap": explain.deep_lift_shap,
+    "gradient_shap": explain.gradient_shap,
+    "kernel_shap": explain.kernel_shap,
+    "occlusion": lambda *given, **options: explain.occlusion(*given, sliding_window_shapes=4, **options),
+}
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_is_checked_like_x(name):
+    model, x = nets.build("cnn"), nets.images(1)
+    for wrong, said in ((np.nan, "NaN or infinity"), (np.inf, "NaN or infinity"), (255, r"goes from 255 to 255")):
+        with pytest.raises(ValueError, match=f"baselines (holds )?{said}"):
+            BASELINES[name](model, x, 0, baselines=wrong)
+    with pytest.raises(TypeError, match="baselines is 'black', expected a number or an array of numbers"):
+        BASELINES[name](model, x, 0, baselines="black")
+    rng = {"rng": np.random.default_rng(0)} if "shap" in name and name != "deep_lift_shap" else {}
+    given = [BASELINES[name](model, x, 0, baselines=b, bounds=None, **rng).values for b in (3, 3)]
+    assert np.isfinite(given).all()
+
+
+def test_no_baseline_is_zero():
+    model, x = nets.build("cnn"), nets.images(1)
+    found = [explain.integrated_gradients(model, x, 0, baselines=b).values for b in (None, 0)]
+    np.testing.assert_array_equal(*found)
+
+
+def test_a_method_of_a_model_in_training_mode_is_evaluated_and_left_alone():
+    model, x = nets.build("normed").train(), nets.images()
+    before = {k: a.tobytes() for k, a in model.state_dict().items()}
+    found = explain.saliency(model.forward, x, 0)
+    assert {k: a.tobytes() for k, a in model.state_dict().items()} == before
+    assert all(m.training for m in model.modules())
+    np.testing.assert_array_equal(found.values, explain.saliency(model, x, 0).values)
+
+
+def test_what_was_explained_is_kept():
+    model, x = nets.build("cnn"), nets.images()
+    found, original = explain.saliency(model, x, 0), x.copy()
+    x[:] = 0
+    np.testing.assert_array_equal(found.x, original)
+
+
+@pytest.mark.parametrize("name", ["lime", "kernel_shap", "shapley_sampling", "gradient_shap", "rise", "smooth_grad"])
+def test_a_generator_is_a_generator(name):
+    with pytest.raises(TypeError, match=f"{name}: rng is int, expected a np.random.Generator"):
+        needs = {"baselines": 0} if name == "gradient_shap" else {}
+        getattr(explain, name)(nets.build("cnn"), nets.images(1), 0, rng=0, **needs)
+
+
+@pytest.mark.parametrize("method", [explain.gradient_shap, explain.lime])
+def test_smooth_grad_of_a_random_method_is_one_function_of_its_generator(method):
+    model, x = nets.build("cnn"), nets.images()
+    options = {"method": method, "n_samples": 3, **({"baselines": 0} if method is explain.gradient_shap else {})}
+
+    def values(x, **more):
+        return explain.smooth_grad(model, x, 1, rng=np.random.default_rng(1), **options, **more).values
+
+    np.testing.assert_array_equal(values(x), values(x))
+    np.testing.assert_allclose(values(x, batch_size=1), values(x), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(values(x[[2]]), values(x)[[2]], rtol=1e-9, atol=1e-12)
+
+
+def test_smooth_grad_shares_a_baseline_whose_length_happens_to_be_that_of_the_batch():
+    model, x = nets.build("cnn"), nets.images(2)  # 2 samples, 2 channels
+    options = {"method": explain.integrated_gradients, "n_samples": 2, "baselines": nets.images(1, seed=3)[0]}
+    noise = np.zeros((2, 1, *x.shape[1:]))
+    found = explain.smooth_grad(model, x, 1, noise=noise, **options)
+    right = explain.integrated_gradients(model, x, 1, baselines=options["baselines"])
+    np.testing.assert_allclose(found.values, right.values, rtol=1e-9, atol=1e-12)
+
+
+def test_labels_of_a_mask_that_are_far_too_large():
+    x = nets.images(1)
+    mask = explain.grid_mask(x.shape, 4)
+    with pytest.raises(ValueError, match=r"with gaps \(none is \[3\]\)"):
+        explain.lime(nets.build("cnn"), x, 0, feature_mask=np.where(mask == 3, 10**12, mask))
+
+
+def test_lrp_refuses_settings_that_mean_nothing():
+    model, x = nets.build("cnn"), nets.images(1)
+    for name, value in (("epsilon", -1), ("epsilon", np.nan), ("gamma", -0.1)):
+        with pytest.raises(ValueError, match=f"lrp: {name} is .*, expected a number of at least 0"):
+            explain.lrp(model, x, 0, **{name: value})
+    with pytest.raises(ValueError, match="composite 'epsilon_gamma_box' needs the range of x"):
+        explain.lrp(model, 5 * x - 2, 0, composite="epsilon_gamma_box", bounds=None)
+
+
+def test_layers_and_neurons_that_are_none():
+    model, x = nets.build("cnn"), nets.images(1)
+    with pytest.raises(ValueError, match="layer '' is the model itself; name a part of it, such as '0'"):
+        explain.layer_activation(model, x, layer="")
+    with pytest.raises(ValueError, match="chooses no unit"):
+        explain.neuron_gradient(model, x, layer="0", neuron=(slice(0, 0), 0, 0))

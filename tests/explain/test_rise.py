@@ -69,8 +69,8 @@ def test_errors():
     model, x = nets.build("cnn"), nets.images()
     for options, message in (
         ({"n_samples": 1}, "n_samples is 1, expected an integer of at least 2"),
-        ({"cells": 0}, "cells is 0, expected an integer or a pair, at least 1"),
-        ({"cells": (3, 13)}, r"cells is \(3, 13\), expected .* at most the pixels \(12, 12\)"),
+        ({"cells": 0}, "cells is 0, expected an integer or a pair, from 1"),
+        ({"cells": (3, 13)}, r"cells is \(3, 13\), expected .* to the pixels \(12, 12\)"),
         ({"probability": 0}, "probability is 0, expected a number above 0"),
         ({"masks": np.ones((4, 3, 3))}, r"masks has shape \(4, 3, 3\), expected at least 2 of \(12, 12\)"),
         ({"masks": np.full((4, 12, 12), 1.5)}, r"masks .*with values in \[0, 1\]"),

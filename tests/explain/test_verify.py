@@ -143,3 +143,21 @@ def test_a_path_with_too_many_pieces_is_not_followed(monkeypatch):
         "integrated gradients, exact: complete"
     ]
     assert check.verdict == "not applicable" and "too many to follow (more than 100)" in check.note
+
+
+@pytest.mark.parametrize("bend", [(), (nn.LeakyReLU(0.1),)])
+def test_a_max_pool_that_falls_below_zero_has_no_winner_in_a_baseline_of_zeros(bend):
+    """Integrated gradients are still input x gradient, DeepLIFT need not be: it says so and does not fail."""
+    rng = np.random.default_rng(0)
+    layers = nn.Conv2d(2, 4, 3, bias=False, rng=rng), *bend, nn.MaxPool2d(2), nn.Flatten(), nn.Linear(100, 5, rng=rng)
+    report = verify(nn.Sequential(*layers), nets.images(1), rng=np.random.default_rng(0))
+    assert report, f"\n{report}"
+    if not bend:
+        check = report["no biases: integrated gradients = DeepLIFT = input x gradient"]
+        assert check.verdict == "holds" and "without DeepLIFT" in check.note
+
+
+def test_inputs_and_network_may_have_different_precision():
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(400, 5))
+    assert verify(model, nets.images(1).astype(np.float64), rng=np.random.default_rng(0))
+    assert verify(model.to(np.float64), nets.images(1).astype(np.float32), rng=np.random.default_rng(0))

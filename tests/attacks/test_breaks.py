@@ -1,0 +1,155 @@
+"""What once broke: logits that are no numbers, Ctrl-C in the middle of something larger, settings at the edge."""
+
+import numpy as np
+import pytest
+
+import attacks
+import minigrad
+from attacks import criteria
+from minigrad import functional as F
+
+from . import subjects
+
+pytestmark = pytest.mark.compiled
+X, Y = subjects.images(8)
+MODEL = subjects.cnn()
+
+
+class Stops:
+    """The model, and Ctrl-C in its k-th call."""
+
+    def __init__(self, k):
+        self.calls, self.k = 0, k
+
+    def __call__(self, x):
+        self.calls += 1
+        if self.calls == self.k:
+            raise KeyboardInterrupt
+        return MODEL(x)
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_an_answer_of_nan_is_no_success():
+    logits = np.array([[np.nan, 1, 2], [0, np.inf, 1], [0, 2, 1]])
+    labels = np.array([2, 0, 0])
+    assert criteria.Misclassified(labels).met(logits).tolist() == [False, False, True]
+    assert criteria.Targeted(np.array([0, 1, 1])).met(logits).tolist() == [False, False, True]
+    assert criteria.Confident(labels, 0.0).met(logits).tolist() == [False, False, True]
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("attack", [attacks.ddn, attacks.pgd, attacks.square])
+def test_images_that_break_the_model_are_not_returned_as_examples(attack):
+    def broken(x):
+        return MODEL(x) + (0.0 * (X[0, 0, 0, 0] - x[:, 0, 0, 0]).sqrt()).reshape(-1, 1)  # NaN above the first pixel
+
+    x, y = X[:1], Y[:1]
+    found = attack(broken, x, y, rng=rng(), **({"eps": 0.5} if attack is not attacks.ddn else {"steps": 20}))
+    logits = broken(minigrad.Tensor(found.x_adv)).data
+    assert found.status[0] == "failed" or np.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("bend", [lambda z: F.leaky_relu(z, -0.5), lambda z: F.elu(z, -1.0)])
+def test_bounds_refuse_an_activation_that_falls_and_rises(bend):
+    weight, bias = minigrad.Tensor(np.array([[1.0], [0.0]])), minigrad.Tensor(np.array([-0.5, 0.2]))
+    with pytest.raises(ValueError, match="falls and rises; there is a rule only where it never falls"):
+        attacks.interval_bounds(lambda x: bend(F.linear(x.reshape(-1, 1), weight, bias)), np.full((1, 1, 1, 1), 0.9),
+                                np.array([0]), eps=0.9)  # fmt: skip
+
+
+def test_universal_perturbation_stops_and_keeps_what_it_has_learned():
+    stopping = Stops(40)
+    found = attacks.universal_perturbation(stopping, X, Y, eps=0.2, epochs=5, delta=0, rng=rng())
+    assert found.extra["interrupted"] and np.abs(found.extra["noise"]).max() > 0
+    free = Stops(np.inf)
+    attacks.universal_perturbation(free, X, Y, eps=0.2, epochs=5, delta=0, rng=rng())
+    account = 2 + 10 + 1 + 1  # the clean pass and the noise, its controls, the result
+    assert stopping.calls - 40 <= account < free.calls - 40
+
+
+def test_universal_perturbation_that_turns_nobody_returns_what_came_closest():
+    found = attacks.universal_perturbation(MODEL, X[:3], Y[:3], eps=1e-3, epochs=2, rng=rng())
+    assert not (found.status == "success").any() and np.abs(found.extra["noise"]).max() > 5e-4
+
+
+def test_universal_perturbation_of_images_that_are_wrong_already():
+    wrong = (subjects.predicted(MODEL, X) + 1) % 4
+    found = attacks.universal_perturbation(MODEL, X, wrong, eps=0.1, rng=rng())
+    assert (found.status == "already_wrong").all() and not found.trace
+
+
+def test_the_doctor_makes_no_diagnosis_of_half_an_examination():
+    stopping = Stops(15)
+    with pytest.raises(KeyboardInterrupt):
+        attacks.doctor(stopping, X, Y, steps=5, queries=10, rng=rng())
+    assert stopping.calls <= 16
+
+
+def test_noise_baselines_stop():
+    stopping = Stops(4)
+    found = attacks.noise_baselines(stopping, X, Y, rng=rng())
+    (last,) = found.values()
+    assert last.extra["interrupted"] and stopping.calls <= 5
+
+
+@pytest.mark.parametrize("name", ["ddn", "deepfool", "fmn", "apgd"])
+def test_ctrl_c_in_the_last_pass_loses_nothing(name):
+    options = {"apgd": {"eps": 0.2, "steps": 5}, "deepfool": {"steps": 5}}.get(name, {"steps": 5})
+    options |= {"rng": rng()} if name in ("ddn", "apgd") else {}
+    free = Stops(np.inf)
+    getattr(attacks, name)(free, X, Y, **options)
+    options |= {"rng": rng()} if "rng" in options else {}
+    found = getattr(attacks, name)(Stops(free.calls), X, Y, **options)
+    assert found.extra["interrupted"] and (found.status == "success").any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_noise_matrix_stays_in_its_ball_on_every_image(dtype):
+    model, x = subjects.cnn(dtype), X.astype(dtype)
+    found = attacks.noise_matrix(model, x, Y, eps=0.3, steps=30, lr=0.05, rng=rng())
+    assert np.abs(found.x_adv.astype(float) - x).max() <= 0.3 and np.abs(found.extra["noise"]).max() > 0.29
+
+
+@pytest.mark.parametrize("name", ["ddn", "fmn", "carlini_wagner", "deepfool"])
+def test_bounds_may_be_numpy_numbers(name):
+    options = {"rng": rng()} if name == "ddn" else {}
+    for bounds in (np.array([0.0, 1.0]), (np.float64(0), np.float64(1))):
+        found = getattr(attacks, name)(MODEL, X[:2], Y[:2], steps=3, bounds=bounds, **options)
+        assert found.x_adv.dtype == X.dtype
+
+
+def test_certify_checks_labels_and_settings():
+    smooth, some = attacks.Smoothed(MODEL, 0.1), {"n0": 5, "n": 10, "rng": rng()}
+    with pytest.raises(ValueError, match=r"certify: y is int64 of shape \(1,\), expected 8 integer labels"):
+        smooth.certify(X, Y[:1], **some)
+    with pytest.raises(ValueError, match="certify: y goes from 99 to 99, the model has classes 0..3"):
+        smooth.certify(X, np.full(len(X), 99), **some)
+    with pytest.raises(ValueError, match="certify: batch_size is 0"):
+        smooth.certify(X, Y, batch_size=0, **some)
+    with pytest.raises(ValueError, match="predict: alpha is 7"):
+        smooth.predict(X, n=10, alpha=7)
+
+
+def test_equal_logits_do_not_confuse_deepfool():
+    """Of equals the first is the answer, so it is the class to leave."""
+    weight = np.zeros((4, 4))
+    weight[1, 0], weight[3, 1], weight[0, 2] = 1, 1, 0.1
+    x, model = np.full((1, 1, 2, 2), 0.5), lambda x: F.linear(x.reshape(-1, 4), minigrad.Tensor(weight))
+    assert attacks.deepfool(model, x, np.array([1])).success.all()
+
+
+def test_surer_examples_are_asked_of_images_that_are_wrong_already_too():
+    wrong = (subjects.predicted(MODEL, X) + 1) % 4  # already wrong, but by less than 100 logits
+    found = attacks.carlini_wagner(MODEL, X[:2], wrong[:2], confidence=100.0, steps=3)
+    assert not (found.status == "already_wrong").any()
+
+
+@pytest.mark.parametrize("name", ["universal_perturbation", "noise_matrix", "adversarial_patch", "carry_over"])
+def test_a_generator_is_a_generator(name):
+    given = (MODEL, np.zeros(X.shape[1:]), X, Y) if name == "carry_over" else (MODEL, X, Y)
+    options = {"eps": 0.1} if name == "universal_perturbation" else {}
+    with pytest.raises(TypeError, match=f"{name}: rng is int, expected a numpy.random.Generator"):
+        getattr(attacks, name)(*given, rng=0, **options)
