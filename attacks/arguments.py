@@ -1,6 +1,8 @@
 """Checks of settings that every attack shares: one message, one wording."""
 import numpy as np
 
+ENDLESS = 1e15  # a larger radius holds no more of any box of pixels, and the square of one overflows in float32
+
 
 def number(attack, name, value, *, low=0.0, high=np.inf, above=False):
     """A finite number in [low, high], or in (low, high] with `above`."""
@@ -27,7 +29,7 @@ def radius(attack, eps, samples):
     if values.shape not in ((), (samples,)) or not np.isfinite(values).all() or (values < 0).any():
         raise ValueError(f"{attack}: eps is {eps!r:.60}, expected a number of at least 0, or one for each of the "
                          f"{samples} images")
-    return values
+    return np.minimum(values, ENDLESS)
 
 
 def generator(attack, rng):

@@ -15,7 +15,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 
 def carlini_wagner(model, x, y, *, targeted=False, binary_search_steps=9, steps=10000, stepsize=1e-2, confidence=0.0,
-                   initial_const=1e-3, abort_early=True, bounds=(0, 1), callback=None, progress=False):
+                   initial_const=1e-3, abort_early=True, bounds=(0, 1), rng=None, callback=None, progress=False):
     """The nearest adversarial image in L2, by Adam on distance plus c times what is missing to success.
 
         minimise over w   |x' - x|_2^2 + c max(0, gap(x') + confidence),   x' = bounds(tanh(w))
@@ -41,6 +41,8 @@ def carlini_wagner(model, x, y, *, targeted=False, binary_search_steps=9, steps=
         The first constant.
     abort_early : bool
         End a sample's descent where a tenth of the steps did not lower its loss by 1e-4 of itself.
+    rng
+        Taken, as all attacks take it; nothing here is random.
     callback, progress
         See `path.Path`; one note a tenth of each descent: ``margin l2 linf loss const``.
 

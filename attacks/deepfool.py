@@ -14,7 +14,7 @@ from .penalty import norm_among
 from .victim import Victim
 
 
-def deepfool(model, x, y, *, norm="l2", steps=50, candidates=10, overshoot=0.02, offset=1e-4, bounds=(0, 1),
+def deepfool(model, x, y, *, norm="l2", steps=50, candidates=10, overshoot=0.02, offset=1e-4, bounds=(0, 1), rng=None,
              callback=None, progress=False):
     """The nearest decision boundary, by linearising again and again.
 
@@ -43,6 +43,8 @@ def deepfool(model, x, y, *, norm="l2", steps=50, candidates=10, overshoot=0.02,
         The part of the path that is walked beyond it, to cross the boundary and not only to reach it.
     offset : float
         Added to every distance, as in the authors' program; 0 gives the paper's formula.
+    rng
+        Taken, as all attacks take it; nothing here is random.
     callback, progress
         See `path.Path`; the trace holds ``margin l2 linf``.
 

@@ -16,8 +16,8 @@ from .victim import Victim
 
 
 def ead(model, x, y, *, targeted=False, binary_search_steps=9, steps=10000, initial_stepsize=1e-2, confidence=0.0,
-        initial_const=1e-3, regularization=1e-2, decision_rule="EN", abort_early=True, bounds=(0, 1), callback=None,
-        progress=False):
+        initial_const=1e-3, regularization=1e-2, decision_rule="EN", abort_early=True, bounds=(0, 1), rng=None,
+        callback=None, progress=False):
     """A sparse and near adversarial image: the least beta |d|_1 + |d|_2^2.
 
         minimise  c max(0, gap(x') + confidence) + |x' - x|_2^2 + beta |x' - x|_1
@@ -41,6 +41,8 @@ def ead(model, x, y, *, targeted=False, binary_search_steps=9, steps=10000, init
         beta, in pixel values.
     decision_rule : 'EN' or 'L1'
         What the best image is chosen by: beta |d|_1 + |d|_2^2, or |d|_1.
+    rng
+        Taken, as all attacks take it; nothing here is random.
     callback, progress
         See `path.Path`; one note a tenth of each descent: ``l2 linf loss const``.
 

@@ -17,7 +17,7 @@ from .victim import Victim
 
 
 def fmn(model, x, y, *, norm="l2", targeted=False, steps=100, max_stepsize=1.0, min_stepsize=None, gamma=0.05,
-        bounds=(0, 1), callback=None, progress=False):
+        bounds=(0, 1), rng=None, callback=None, progress=False):
     """The nearest adversarial image in Linf, L2, L1 or L0, by gradient steps projected into a ball that adapts.
 
         eps <- |d|_p + |gap| / |g|_q                 until an adversarial image was found,
@@ -44,6 +44,8 @@ def fmn(model, x, y, *, norm="l2", targeted=False, steps=100, max_stepsize=1.0, 
         Euclidean lengths of the first and last step; the last is a hundredth of the first if left out.
     gamma : float in (0, 1)
         The part by which eps changes at first.
+    rng
+        Taken, as all attacks take it; nothing here is random.
     callback, progress
         See `path.Path`; the trace holds ``margin l2 linf epsilon``.
 

@@ -12,8 +12,8 @@ from .norms import Linf, as_norm
 from .walk import attack
 
 
-def fgsm(model, x, y, *, eps, norm="linf", targeted=False, mask=None, loss="ce", bounds=(0, 1), callback=None,
-         progress=False):
+def fgsm(model, x, y, *, eps, norm="linf", targeted=False, mask=None, loss="ce", bounds=(0, 1), rng=None,
+         callback=None, progress=False):
     """One step of length eps in the direction that raises the linearised loss the most.
 
         x' = clip(x + eps s(g)),   g = gradient of the loss at x
@@ -33,6 +33,8 @@ def fgsm(model, x, y, *, eps, norm="linf", targeted=False, mask=None, loss="ce",
         Where the image may change; see `top_region`.
     loss : 'ce', 'margin' or 'dlr'
         See `attacks.losses`.
+    rng
+        Taken, as all attacks take it; nothing here is random.
     callback, progress
         See `path.Path`; the trace holds ``loss margin l2 linf`` of x and of x'. The margin is what the criterion
         lacks: the label's lead over the other classes, or theirs over the target.

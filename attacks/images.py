@@ -18,7 +18,7 @@ from .streams import streams
 from .victim import Victim
 
 
-def fooling_image(model, x, y, *, steps=100, abs_stepsize=0.2, confidence=0.0, bounds=(0, 1), callback=None,
+def fooling_image(model, x, y, *, steps=100, abs_stepsize=0.2, confidence=0.0, bounds=(0, 1), rng=None, callback=None,
                   progress=False):
     """Change images by steps up the slope of another class's score until the network gives them that class.
 
@@ -37,6 +37,8 @@ def fooling_image(model, x, y, *, steps=100, abs_stepsize=0.2, confidence=0.0, b
         Length of a step, in units of a pixel value. CS231n takes 1 for ImageNet; a digit is about 9 long.
     confidence : float
         Go on until the logit of y leads by so much.
+    rng
+        Taken, as all attacks take it; nothing here is random.
 
     Returns
     -------

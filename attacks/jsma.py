@@ -8,7 +8,8 @@ from .path import Path
 from .victim import Victim
 
 
-def jsma(model, x, y, *, targeted=False, theta=1.0, gamma=0.145, bounds=(0, 1), callback=None, progress=False):
+def jsma(model, x, y, *, targeted=False, theta=1.0, gamma=0.145, bounds=(0, 1), rng=None, callback=None,
+         progress=False):
     """Few changed values: each step moves the pair of them that helps the target the most and the others the least.
 
     With alpha_i = df_t / dx_i and beta_i = sum over j != t of df_j / dx_i, the pair (p, q) with the largest
@@ -30,6 +31,8 @@ def jsma(model, x, y, *, targeted=False, theta=1.0, gamma=0.145, bounds=(0, 1), 
         What a step adds to a value, in units of x.
     gamma : float in (0, 1]
         At most this part of the values is moved; the paper's 14.5 % are 112 of the 784 of an MNIST digit.
+    rng
+        Taken, as all attacks take it; nothing here is random.
     callback, progress
         See `path.Path`; the trace holds ``margin l0 l2 linf``.
 

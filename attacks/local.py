@@ -16,7 +16,7 @@ from .victim import Victim
 from .warp import places, read
 
 
-def occlude(model, x, y, *, mask, value=0.0, targeted=False, bounds=(0, 1)):
+def occlude(model, x, y, *, mask, value=0.0, targeted=False, bounds=(0, 1), rng=None):
     """Paint over a region of the images, and see who changes the answer.
 
     Parameters
@@ -29,6 +29,8 @@ def occlude(model, x, y, *, mask, value=0.0, targeted=False, bounds=(0, 1)):
         True is painted. Of a heat map: `top_region(heat, 0.1)`.
     value : float or array that broadcasts to x's shape, in `bounds`
         What it is painted with: 0, a colour (C, 1, 1), another image.
+    rng
+        Taken, as all attacks take it; nothing here is random.
 
     Returns
     -------
@@ -51,7 +53,7 @@ def occlude(model, x, y, *, mask, value=0.0, targeted=False, bounds=(0, 1)):
 
 
 def spatial(model, x, y, *, max_rotation=30.0, max_translation=3.0, num_rotations=5, num_translations=5,
-            targeted=False, bounds=(0, 1), callback=None, progress=False):
+            targeted=False, bounds=(0, 1), rng=None, callback=None, progress=False):
     """Try all turns and shifts of a grid, from the smallest to the largest, and stop at the first that fools.
 
     Parameters
@@ -63,6 +65,8 @@ def spatial(model, x, y, *, max_rotation=30.0, max_translation=3.0, num_rotation
         Pixels, each way and along each axis.
     num_rotations, num_translations : int
         Values of the grid per parameter, from -max to max, both included; odd numbers contain 0.
+    rng
+        Taken, as all attacks take it; nothing here is random.
 
     Returns
     -------

@@ -153,3 +153,17 @@ def test_a_generator_is_a_generator(name):
     options = {"eps": 0.1} if name == "universal_perturbation" else {}
     with pytest.raises(TypeError, match=f"{name}: rng is int, expected a numpy.random.Generator"):
         getattr(attacks, name)(*given, rng=0, **options)
+
+
+@pytest.mark.parametrize("name", ["fgsm", "bim", "pgd", "mi_fgsm", "apgd"])
+def test_a_radius_beyond_all_boxes_is_as_good_as_none(name):
+    for eps in (1e20, 1e300):
+        found = getattr(attacks, name)(MODEL, X, Y, eps=eps, rng=rng(), **({} if name == "apgd" else {"norm": "l2"}))
+        assert np.isfinite(found.x_adv).all() and found.success.any()
+
+
+@pytest.mark.parametrize("name", ["fgsm", "pgd", "deepfool", "carlini_wagner", "ddn", "fmn", "ead", "jsma", "square"])
+def test_all_attacks_take_a_generator(name):
+    options = {"eps": 0.1} if name in ("fgsm", "pgd", "square") else {"theta": 1.0} if name == "jsma" else {"steps": 2}
+    first, again = (getattr(attacks, name)(MODEL, X[:2], Y[:2], rng=rng(), **options).x_adv for _ in "ab")
+    np.testing.assert_array_equal(first, again)
