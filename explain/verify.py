@@ -14,6 +14,7 @@ import numpy as np
 import minigrad
 
 from . import identities
+from .case import Case, NotApplicable
 from .inputs import as_generator, as_samples
 from .scoring import Scoring
 
@@ -117,7 +118,7 @@ def verify(model, x, target=None, *, layer=None, tolerance=TOLERANCE, rng=None, 
     if x.ndim != 4:
         raise ValueError(f"verify: x has shape {x.shape}, expected pictures (N, C, H, W)")
     path = None if layer is None else layer_of(model, layer)
-    case = identities.Case(exact, x, target, path, as_generator("verify", rng), bounds)
+    case = Case(exact, x, target, path, as_generator("verify", rng), bounds)
     return Report([_tried(name, identity, case, tolerance) for name, identity in identities.ALL.items()])
 
 
@@ -132,6 +133,6 @@ def _tried(name, identity, case, tolerance):
     start = time.perf_counter()
     try:
         residual, note = identity(case)
-    except identities.NotApplicable as reason:
+    except NotApplicable as reason:
         residual, note = np.nan, str(reason)
     return Check(name, float(residual), tolerance, note, time.perf_counter() - start)
