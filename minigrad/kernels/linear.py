@@ -78,20 +78,24 @@ def _multiply_share(thread, y, a, m, k, a_row, a_column, b, b_panel, b_row, zero
     """One thread's share: a band of the longer side of the product, in panels of columns, in tiles of rows."""
     n, width = len(zeros), PANEL_BYTES // b.itemsize
     row, nothing = np.arange(ROWS), np.zeros(ROWS, np.int64)
+    all_y_rows, all_a_rows = row * (width if turned else n), row * a_row
     tiles, panels = -(-m // ROWS), -(-n // width)
     first_tile, last_tile, first_panel, last_panel = 0, tiles, 0, panels
     if m >= n:
         first_tile, last_tile = thread * tiles // team, (thread + 1) * tiles // team
     else:
         first_panel, last_panel = thread * panels // team, (thread + 1) * panels // team
-    out = np.empty(ROWS * width, b.dtype)
+    out, taps = np.empty(ROWS * width, b.dtype), np.zeros(1, np.int64)
     for panel in range(first_panel, last_panel):
         column, cols = panel * width, min(width, n - panel * width)
         for at in range(first_tile * ROWS, last_tile * ROWS, ROWS):
-            rows = np.minimum(row, m - 1 - at)
+            y_rows, a_rows = all_y_rows, all_a_rows
+            if at + ROWS > m:  # a tile with fewer rows repeats its last one
+                fewer = np.minimum(row, m - 1 - at)
+                y_rows, a_rows = fewer * (width if turned else n), fewer * a_row
             if turned:
                 tile(
-                    out, 0, rows * width, zeros, column, nothing, a, at * a_row, rows * a_row, nothing[:1], k, a_column,
+                    out, 0, y_rows, zeros, column, nothing, a, at * a_row, a_rows, taps, k, a_column,
                     b, panel * b_panel, b_row, cols,
                 )  # fmt: skip
                 for j in range(cols):
@@ -99,6 +103,6 @@ def _multiply_share(thread, y, a, m, k, a_row, a_column, b, b_panel, b_row, zero
                         y[(column + j) * m + at + i] = out[i * width + j]
             else:
                 tile(
-                    y, at * n + column, rows * n, zeros, column, nothing, a, at * a_row, rows * a_row, nothing[:1], k,
+                    y, at * n + column, y_rows, zeros, column, nothing, a, at * a_row, a_rows, taps, k,
                     a_column, b, panel * b_panel, b_row, cols,
                 )  # fmt: skip

@@ -71,8 +71,10 @@ def _scatter_share(thread, dx, g, w, w_panel, w_row, zeros, products, bands, chu
     """One thread's share of the bands of input rows; output rows that reach into two bands are multiplied twice."""
     images, height, width, channels = dx.shape
     _, out_rows, out_columns, out_channels = g.shape
-    own, g_flat, taps, row = products[thread], g.reshape(-1), np.zeros(1, np.int64), np.arange(ROWS)
-    columns, panel, nothing = len(zeros), PANEL_BYTES // g.itemsize, np.zeros(ROWS, np.int64)
+    own, dx_flat, g_flat = products[thread], dx.reshape(-1), g.reshape(-1)
+    taps, columns = np.zeros(1, np.int64), len(zeros)
+    panel, nothing, row = PANEL_BYTES // g.itemsize, np.zeros(ROWS, np.int64), np.arange(ROWS)
+    all_product_rows, all_g_rows = row * columns, row * out_channels
     kh, stride, padding, dilation = window[0], window[2], window[4], window[6]
     for item in range(thread * images * bands // len(products), (thread + 1) * images * bands // len(products)):
         image, top, bottom = item // bands, item % bands * height // bands, (item % bands + 1) * height // bands
@@ -83,27 +85,33 @@ def _scatter_share(thread, dx, g, w, w_panel, w_row, zeros, products, bands, chu
             end = min(begin + chunk, last)
             pixels, g_at = (end - begin) * out_columns, (image * out_rows + begin) * out_columns * out_channels
             for at in range(0, pixels, ROWS):
-                rows = np.minimum(at + row, pixels - 1)
+                product_rows, g_rows = all_product_rows, all_g_rows
+                if at + ROWS > pixels:  # a tile with fewer rows repeats its last one
+                    fewer = np.minimum(row, pixels - 1 - at)
+                    product_rows, g_rows = fewer * columns, fewer * out_channels
                 for p in range(-(-columns // panel)):
                     tile(
-                        own, p * panel, rows * columns, zeros, 0, nothing, g_flat, g_at, rows * out_channels, taps,
-                        out_channels, 1, w, p * w_panel, w_row, min(panel, columns - p * panel),
+                        own, at * columns + p * panel, product_rows, zeros, 0, nothing, g_flat,
+                        g_at + at * out_channels, g_rows, taps, out_channels, 1, w, p * w_panel, w_row,
+                        min(panel, columns - p * panel),
                     )  # fmt: skip
             for r in range(begin, end):
                 line = own[(r - begin) * out_columns * columns : (r - begin + 1) * out_columns * columns]
-                _add_row(dx[image], line, columns, r, top, bottom, window)
+                _add_row(dx_flat, image * height, width, channels, line, columns, r, top, bottom, window)
 
 
 @kernel
-def _add_row(dx, products, columns, r, top, bottom, window):
-    """Add the products (OW, columns) of output row r to an image dx (H, W, C), between rows top and bottom."""
+def _add_row(dx, above, width, channels, products, columns, r, top, bottom, window):
+    """Add the products (OW, columns) of output row r to an image, between rows top and bottom.
+
+    `dx` is flat: rows of width * channels numbers, of which so many lie above the image's.
+    """
     kh, kw, row_step, column_step = window[0], window[1], window[2], window[3]
     row_padding, column_padding, row_dilation, column_dilation = window[4], window[5], window[6], window[7]
-    _, width, channels = dx.shape
     for i in range(kh):
         h = r * row_step + i * row_dilation - row_padding
         if top <= h < bottom:
-            line = dx[h].reshape(-1)
+            line = dx[(above + h) * width * channels : (above + h + 1) * width * channels]
             for j in range(kw):
                 shift = j * column_dilation - column_padding
                 first = max(0, -(shift // column_step))  # the windows whose tap j lies inside the image

@@ -78,7 +78,7 @@ class Module:
 
     def named_modules(self):
         """(path, module) for this module, whose path is '', and every one in it; each once."""
-        return [(path, part) for path, part in _walk(self) if isinstance(part, Module)]
+        return _walk(self, kinds=(Module,))
 
     def modules(self):
         """The modules of `named_modules`."""
@@ -191,16 +191,16 @@ def _learned(part):
     return isinstance(part, Parameter) or (isinstance(part, Tensor) and part.requires_grad)
 
 
-def _walk(part, path="", shared=False):
+def _walk(module, shared=False, kinds=(Module, Tensor)):
     """(path, part) for a module and every Tensor and Module in it; each once, or under every path if `shared`."""
     found = []
-    _collect(part, path, set(), shared, found)
+    _collect(module, "", set(), shared, kinds, found)
     return found
 
 
-def _collect(part, path, seen, shared, found):
+def _collect(part, path, seen, shared, kinds, found):
     """Append what `_walk` finds; `seen` are the ids met so far or, if `shared`, those of the ancestors."""
-    if isinstance(part, (Module, Tensor)):
+    if isinstance(part, kinds):
         if id(part) in seen or getattr(part, "op", None):  # what an op has made is a result that was kept, not a part
             return
         seen = {*seen, id(part)} if shared else seen
@@ -213,8 +213,8 @@ def _collect(part, path, seen, shared, found):
     else:
         members = enumerate(part) if isinstance(part, (list, tuple)) else ()
     for name, member in members:
-        if isinstance(member, (Module, Tensor, list, tuple, dict)):
-            _collect(member, f"{path}.{name}" if path else str(name), seen, shared, found)
+        if isinstance(member, (*kinds, list, tuple, dict)):
+            _collect(member, f"{path}.{name}" if path else str(name), seen, shared, kinds, found)
 
 
 def _holds_modules(value):
