@@ -38,6 +38,8 @@ class Certificates:
     right : ndarray of bool (N,)
         Whether the class is the label.
     sigma, alpha : float
+    interrupted : bool
+        Whether Ctrl-C came; what was not done yet is not certified.
     """
 
     predicted: np.ndarray
@@ -46,6 +48,7 @@ class Certificates:
     right: np.ndarray
     sigma: float
     alpha: float
+    interrupted: bool = False
 
     def accuracy(self, radii):
         """Certified accuracy: the part that is right and stays so within each radius. (K,)"""
@@ -81,12 +84,16 @@ class Smoothed:
         from scipy.stats import binomtest
 
         alpha = number("predict", "alpha", alpha, high=1 - 1e-9, above=True)
-        counts = self._votes("predict", x, count("predict", "n", n), batch_size, bounds, rng)
+        n, batch_size = count("predict", "n", n), count("predict", "batch_size", batch_size)
+        victim = Victim("predict", self.model, x, np.zeros(len(x), int), bounds=bounds)
+        counts = np.stack([self._votes(victim, image, own, n, batch_size)
+                           for image, own in zip(victim.x, self._streams(victim, rng), strict=True)])
         best, second = np.sort(counts, axis=1)[:, :-3:-1].T
         sure = [binomtest(int(a), int(a + b), 0.5).pvalue <= alpha for a, b in zip(best, second, strict=True)]
         return np.where(sure, counts.argmax(1), ABSTAIN)
 
-    def certify(self, x, y, *, n0=100, n=10_000, alpha=0.001, batch_size=1000, bounds=(0, 1), rng=None):
+    def certify(self, x, y, *, n0=100, n=10_000, alpha=0.001, batch_size=1000, bounds=(0, 1), rng=None,
+                progress=False):
         """The class of the vote and the radius within which it holds, each with confidence 1 - alpha.
 
         Parameters
@@ -100,42 +107,45 @@ class Smoothed:
             Noisy copies that go through the model at once.
         rng : numpy Generator, optional
             Every image draws from a stream of its own.
+        progress : bool
+            Show a bar. After Ctrl-C the images that are left have no certificate.
 
         Returns
         -------
         Certificates
         """
         from scipy.stats import binomtest, norm
+        from tqdm import tqdm
 
-        alpha, y = number("certify", "alpha", alpha, high=1 - 1e-9, above=True), np.asarray(y)
-        if y.dtype.kind not in "iu" or y.shape != (len(x),):
-            raise ValueError(f"certify: y is {y.dtype} of shape {y.shape}, expected {len(x)} integer labels, one for "
-                             "each image of x")
-        rng = generator("certify", rng)
-        chosen = self._votes("certify", x, count("certify", "n0", n0), batch_size, bounds, rng).argmax(1)
-        counts = self._votes("certify", x, count("certify", "n", n), batch_size, bounds, rng)
-        classes = counts.shape[1]
-        if not 0 <= y.min() <= y.max() < classes:
-            raise ValueError(f"certify: y goes from {y.min()} to {y.max()}, the model has classes 0..{classes - 1}")
-        won = counts[np.arange(len(chosen)), chosen].tolist()
-        p = np.array([binomtest(k, n, alternative="greater").proportion_ci(1 - alpha, "exact").low for k in won])
+        alpha = number("certify", "alpha", alpha, high=1 - 1e-9, above=True)
+        n0, n, batch_size = (count("certify", k, v) for k, v in (("n0", n0), ("n", n), ("batch_size", batch_size)))
+        victim, rng = Victim("certify", self.model, x, y, bounds=bounds), generator("certify", rng)
+        first, second = (self._streams(victim, rng) for _ in "12")
+        chosen, p, interrupted = np.zeros(len(victim.x), int), np.zeros(len(victim.x)), False
+        try:
+            for i in tqdm(range(len(p)), desc="certify", leave=False, disable=not progress):
+                chosen[i] = self._votes(victim, victim.x[i], first[i], n0, batch_size).argmax()
+                won = int(self._votes(victim, victim.x[i], second[i], n, batch_size)[chosen[i]])
+                p[i] = binomtest(won, n, alternative="greater").proportion_ci(1 - alpha, "exact").low
+        except KeyboardInterrupt:
+            interrupted = True
         holds = p > 0.5
         radius = np.where(holds, self.sigma * norm.ppf(np.where(holds, p, 0.5)), 0.0)
         predicted = np.where(holds, chosen, ABSTAIN)
-        return Certificates(predicted, radius, p, predicted == y, self.sigma, alpha)
+        return Certificates(predicted, radius, p, predicted == victim.y, self.sigma, alpha, interrupted)
 
-    def _votes(self, name, x, n, batch_size, bounds, rng):
-        """How often each class wins among n noisy copies of each image: (N, K)."""
-        x, batch_size = np.asarray(x), count(name, "batch_size", batch_size)
-        victim = Victim(name, self.model, x, np.zeros(len(x), int), bounds=bounds)
-        votes = np.zeros((len(x), victim.clean.shape[1]), int)
-        for image, tally, own in zip(victim.x, votes, streams(rng, victim.x, victim.y), strict=True):
-            for start in range(0, n, batch_size):
-                noise = own.standard_normal((min(batch_size, n - start), *image.shape), image.dtype)
-                noisy = image + image.dtype.type(self.sigma) * noise
-                with minigrad.no_grad():
-                    winners = self.model(minigrad.Tensor(noisy)).data.argmax(1)
-                tally += np.bincount(winners, minlength=len(tally))
+    def _streams(self, victim, rng):
+        """Chance for each image; it does not depend on the labels."""
+        return streams(rng, victim.x, np.zeros(len(victim.x), int))
+
+    def _votes(self, victim, image, own, n, batch_size):
+        """How often each class wins among n noisy copies of an image: (K,)."""
+        votes = np.zeros(victim.clean.shape[1], int)
+        for start in range(0, n, batch_size):
+            noise = own.standard_normal((min(batch_size, n - start), *image.shape), image.dtype)
+            with minigrad.no_grad():
+                logits = victim.ask(minigrad.Tensor(image + image.dtype.type(self.sigma) * noise))
+            votes += np.bincount(logits.data.argmax(1), minlength=len(votes))
         return votes
 
 

@@ -48,9 +48,11 @@ class Patches:
     def laid_over(self, x, baseline, which, images, spans):
         """The Crop of images x in which the patches `which` are hidden in `images`, where they change the `spans`."""
         place = self.tops[which], self.lefts[which]
-        clean, hidden = (kernels.cut_boxes(a, images, *place, self.size, 0.0) for a in (x, baseline))
+        values = kernels.cut_boxes(baseline, images, *place, self.size, 0.0)
+        if not self.hidden.all():
+            values = np.where(self.hidden[which], values, kernels.cut_boxes(x, images, *place, self.size, 0.0))
         everywhere = [(start, start + n) for start, n in zip(place, self.size, strict=True)]
-        crop = Crop(np.where(self.hidden[which], hidden, clean), images, everywhere, x)
+        crop = Crop(values, images, everywhere, x)
         size = common_size(spans)
         return Crop(crop.within(*corners(spans, size, x.shape[2:]), size), images, spans, x)
 

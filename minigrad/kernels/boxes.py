@@ -129,7 +129,8 @@ def _same_corner(corners, extents):
 
     Returns their members (T, ROWS), the last ones repeated, and the extents (2, T) that hold those of all members.
     """
-    order = np.lexsort([*extents[::-1], corners])
+    rows, columns = extents
+    order = np.argsort((corners * (rows.max(initial=0) + 1) + rows) * (columns.max(initial=0) + 1) + columns)
     _, first, count = np.unique(corners[order], return_index=True, return_counts=True)
     tiles = -(-count // ROWS)
     of = np.repeat(np.arange(len(count)), tiles)

@@ -133,6 +133,15 @@ def test_certify_checks_labels_and_settings():
         smooth.predict(X, n=10, alpha=7)
 
 
+def test_certify_keeps_what_it_has_certified():
+    options = {"n0": 20, "n": 100}
+    whole = attacks.Smoothed(MODEL, 0.01).certify(X, Y, rng=rng(), **options)
+    found = attacks.Smoothed(Stops(8), 0.01).certify(X, Y, rng=rng(), **options)  # a clean pass, and two for an image
+    assert found.interrupted and not whole.interrupted
+    np.testing.assert_array_equal(found.radius[:3], whole.radius[:3])
+    assert (whole.radius[:3] > 0).any() and not found.radius[3:].any() and not found.right[3:].any()
+
+
 def test_equal_logits_do_not_confuse_deepfool():
     """Of equals the first is the answer, so it is the class to leave."""
     weight = np.zeros((4, 4))
