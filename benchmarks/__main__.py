@@ -7,6 +7,8 @@
     python -m benchmarks kernels             each kernel on the layers of a network, beside PyTorch's
     python -m benchmarks explain             attribution methods, beside Captum
     python -m benchmarks attacks             attacks on 100 images, beside Foolbox
+    python -m benchmarks profile             where the milliseconds of a training step go
+    python -m benchmarks cold                seconds to the first training step, without and with compiled kernels
 """
 import argparse
 import importlib.util
@@ -15,6 +17,7 @@ import tempfile
 
 import numba
 
+from . import cold, profile
 from .attacks import ATTACKS
 from .attribution import METHODS
 from .digits import trained
@@ -28,8 +31,8 @@ def main():
     """Print a table for each workload."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("training", "inference", "kernels", "explain", "attacks"),
-                        default="training")
+    parser.add_argument("what", nargs="?", default="training",
+                        choices=("training", "inference", "kernels", "explain", "attacks", "profile", "cold"))
     parser.add_argument("--batch", type=int, nargs="+", default=[64], help="batch sizes of training and kernels")
     parser.add_argument("--batch-norm", action="store_true", help="the network with batch norm")
     parser.add_argument("--tensorflow", metavar="PYTHON",
@@ -50,6 +53,12 @@ def main():
             title = f"{'answers' if inference else 'training step with Adam'} of {network}, batch {size}"
             show(title, "torch", TORCH[:2] if inference else TORCH, "training",
                  [size, int(arguments.batch_norm), int(inference)], arguments.rounds, pythons)
+    elif arguments.what == "profile":
+        for size in arguments.batch:
+            print(f"training step, batch {size}\n{profile.text(profile.step(size, arguments.batch_norm))}")
+    elif arguments.what == "cold":
+        empty, full = cold.start()
+        print(f"first training step after {empty:.1f} s with an empty cache of kernels, {full:.1f} s with a full one")
     elif arguments.what == "kernels":
         for size in arguments.batch:
             title = f"{arguments.network}, batch {size}"

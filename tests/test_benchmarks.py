@@ -6,7 +6,7 @@ import pytest
 import attacks as library
 import minigrad
 from benchmarks import __main__ as command
-from benchmarks import attacks, digits, worker
+from benchmarks import attacks, digits, profile, worker
 
 pytestmark = pytest.mark.compiled
 
@@ -54,3 +54,14 @@ def test_each_call_of_a_workload_gets_its_lines(monkeypatch, capsys):
     first, _, title, ours, theirs = capsys.readouterr().out.splitlines()
     assert first == "kernels" and title == "kernels: forward"
     assert "3.00 ms  (2.00..4.00)" in ours and theirs.endswith("minigrad / it = 0.50")
+
+
+def test_a_profile_accounts_for_the_whole_step_and_leaves_the_kernels_as_they_were():
+    before = {name: getattr(minigrad.kernels, name) for name in minigrad.kernels.__all__}
+    rows = profile.step(8, rounds=3)
+    *parts, (last, _, whole) = rows
+    assert last == "whole step" and whole == pytest.approx(sum(milliseconds for _, _, milliseconds in parts))
+    calls = {name: count for name, count, _ in parts}
+    assert calls["conv2d: 8x32x14x14"] == 1 and calls["max_pool2d_route: 8x32x28x28"] == 1
+    assert {name: getattr(minigrad.kernels, name) for name in minigrad.kernels.__all__} == before
+    assert profile.text(rows).count("\n") == len(rows) + 1
