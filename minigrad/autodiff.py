@@ -82,7 +82,9 @@ def grad(y, wrt, seed=None, *, rules=None, create_graph=False, allow_unused=Fals
                     pulled = pull()
                     _check_pulled(pulled, x, t, rule, anomaly)
                     cotangent[x] = cotangent[x] + pulled if x in cotangent else pulled
-    found = [cotangent.get(x, Tensor(np.zeros_like(x.data)) if x in live else None) for x in wanted]
+    found = [
+        cotangent[x] if x in cotangent else Tensor(np.zeros_like(x.data)) if x in live else None for x in wanted
+    ]
     if not create_graph:
         found = _unshared(found, seed)
     return found[0] if single else found

@@ -8,7 +8,7 @@ decay out of it.
 
 import numpy as np
 
-from ..kernels import adam_step
+from .. import kernels
 from .optimizer import Optimizer
 
 
@@ -71,7 +71,7 @@ class Adam(Optimizer):
         """Move one parameter; its memory is ``m`` and ``v``, the running means."""
         if "m" not in state:
             state["m"], state["v"] = np.zeros_like(param), np.zeros_like(param)
-        adam_step(
+        kernels.adam_step(
             param, grad, state["m"], state["v"],
             lr=self.lr, beta1=self.beta1, beta2=self.beta2, eps=self.eps, weight_decay=self.weight_decay,
             decoupled=self.decoupled, step=state["step"],

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..kernels import sgd_step
+from .. import kernels
 from .optimizer import Optimizer
 
 
@@ -55,7 +55,7 @@ class SGD(Optimizer):
         first = bool(self.momentum) and "buf" not in state
         if first:
             state["buf"] = np.empty_like(param)
-        sgd_step(
+        kernels.sgd_step(
             param, grad, state.get("buf"),
             lr=self.lr, momentum=self.momentum, dampening=self.dampening, weight_decay=self.weight_decay,
             nesterov=self.nesterov, first=first,
