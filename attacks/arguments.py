@@ -35,7 +35,7 @@ def radius(attack, eps, samples):
 def generator(attack, rng):
     """The generator given, or a new one."""
     if rng is not None and not isinstance(rng, np.random.Generator):
-        raise TypeError(f"{attack}: rng is {type(rng).__name__}, expected a numpy.random.Generator, such as "
+        raise TypeError(f"{attack}: rng is {type(rng).__name__}, expected a numpy.random.Generator: "
                         "np.random.default_rng(0)")
     return np.random.default_rng() if rng is None else rng
 

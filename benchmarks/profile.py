@@ -12,8 +12,8 @@ def step(batch, batch_norm=False, rounds=100):
     Returns
     -------
     list of (name, calls, milliseconds)
-        A row for each kernel and shape of what it works on, medians over the steps; then the whole step as
-        ``"whole step"``, and what the kernels leave of it as ``"Python and NumPy around them"``.
+        A row for each kernel and shape of what it works on, means over the steps; then what the kernels leave of the
+        step as ``"Python and NumPy around them"``, and all of it as ``"whole step"``.
     """
     from minigrad import kernels
 

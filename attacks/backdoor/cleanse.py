@@ -16,10 +16,10 @@ import numpy as np
 import minigrad
 from minigrad import functional as F
 
-from ..arguments import count, number
+from ..arguments import count, generator, number
 from .cost import Cost
 from .found import Cleansed
-from .subject import chance, subject
+from .subject import subject
 from .triggers import Overlay
 
 
@@ -72,7 +72,7 @@ def neural_cleanse(model, x, *, restarts=1, steps=100, batch_size=16, lr=0.1, in
                 "multiplier": number(name, "cost_multiplier", cost_multiplier, low=1, above=True),
                 "patience": count(name, "patience", patience), "early_stop": early_stop}
     restarts, (x, classes) = count(name, "restarts", restarts), subject(name, model, x)
-    order, *own = chance(name, rng).spawn(restarts * classes + 1)
+    order, *own = generator(name, rng).spawn(restarts * classes + 1)
     searches = [Search(i % classes, x.shape[1:], x.dtype, r, lr, Cost(**steering)) for i, r in enumerate(own)]
     trace, interrupted, bar = [], False, _bar(steps) if progress else None
     try:

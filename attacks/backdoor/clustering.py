@@ -1,9 +1,8 @@
 """Activation clustering: a poisoned class falls into two clusters, those it is and those that only pose as it."""
 import numpy as np
 
-from ..arguments import count, number
+from ..arguments import count, generator, number
 from .activations import activations
-from .subject import chance
 from .suspicion import Suspicion, checked_labels
 
 
@@ -45,7 +44,7 @@ def activation_clustering(model, x, labels, *, n_components=10, max_size=0.35, m
     n_components = count(name, "n_components", n_components)
     max_size = number(name, "max_size", max_size, high=0.5, above=True)
     min_silhouette = number(name, "min_silhouette", min_silhouette, low=-1, high=1)
-    labels, rng = checked_labels(name, labels, len(x)), chance(name, rng)
+    labels, rng = checked_labels(name, labels, len(x)), generator(name, rng)
     inner = activations(name, model, x, layer)
     scores, flagged = np.zeros(len(labels)), np.zeros(len(labels), bool)
     size, silhouette = (np.full(labels.max() + 1, np.nan) for _ in range(2))

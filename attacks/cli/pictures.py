@@ -85,16 +85,17 @@ class Studio:
                  "regularised": rubbish_image(self.model, self.classes, **options, **TAMED)}
         figure = new_figure(1.2 * len(self.classes), 5.6)
         *rows, below = figure.subfigures(3, 1, height_ratios=(1.5, 1.5, 2.2))
-        ax = below.subplots()
+        ax, said = below.subplots(), []
         for part, (how, made) in zip(rows, found.items(), strict=True):
             sure = self._probability(made.x_adv, self.classes)
             titles = [f"{self.names[k]}: {percent(p)}" for k, p in zip(self.classes, sure, strict=True)]
             gallery(made.x_adv, titles, figure=part)
+            said.append(f"{how} {percent(sure.mean())}")
             part.suptitle(how, fontsize=9, x=0.01, ha="left")
             ax.plot([np.nanmean(entry["loss"]) for entry in made.trace], label=how)
         ax.set(xlabel="step", ylabel="logit, mean over classes")
         ax.legend(frameon=False, fontsize=8)
-        return figure, f"mean probability {', '.join(f'{how} {self._sure(m)}' for how, m in found.items())}"
+        return figure, f"mean probability {', '.join(said)}"
 
     def towards(self):
         """One picture pushed to another class, kept near by beta."""
@@ -128,6 +129,3 @@ class Studio:
     def _probability(self, images, classes):
         with no_grad():
             return F.softmax(self.model(tensor(images)), 1).data[np.arange(len(images)), classes]
-
-    def _sure(self, made):
-        return percent(self._probability(made.x_adv, self.classes).mean())

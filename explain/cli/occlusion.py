@@ -45,8 +45,7 @@ def run(arguments):
               f"{found.tops[row]}, column {found.lefts[column]}; another class at {(winner != label).mean():.0%} "
               f"of {p.size} places")  # fmt: skip
     names = [subject.short(name) for name in classes]
-    save(show.occlusion_maps(found, images, classes=names, figure=new_figure(max(4.5, 1.2 * len(index) + 1.4), 4.6)),
-         arguments.out)  # fmt: skip
+    save(show.occlusion_maps(found, images, classes=names, figure=new_figure()), arguments.out)
     print(f"a patch of {patch}x{patch} in steps of {stride}; saved {arguments.out}")
 
 
