@@ -1,16 +1,22 @@
 """Take turns: A B C, A B C, ... so that a machine that slows down or speeds up does so for everybody."""
 import json
+import os
 import statistics
 import subprocess
 import sys
 
 
 class Worker:
-    """A `benchmarks.worker` process that has warmed up; `python` is the interpreter that has the library."""
+    """A `benchmarks.worker` process that has warmed up; `python` is the interpreter that has the library.
 
-    def __init__(self, library, workload, *settings, python=sys.executable):
+    It uses `threads` threads; if left out, as many as minigrad would.
+    """
+
+    def __init__(self, library, workload, *settings, python=sys.executable, threads=None):
         command = [python, "-m", "benchmarks.worker", library, workload, *map(str, settings)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        environment = {**os.environ, "NUMBA_NUM_THREADS": str(threads)} if threads else None
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
         if self.process.stdout.readline().strip() != "ready":
             raise RuntimeError(f"benchmarks: {' '.join(command[1:])} did not start (exit code {self.process.wait()})")
 
@@ -25,8 +31,10 @@ class Worker:
         self.process.wait()
 
 
-def compare(libraries, workload, *settings, rounds=9, pythons=None):
+def compare(libraries, workload, *settings, rounds=9, pythons=None, threads=None):
     """Time a workload in several libraries, in turns; `pythons` are the interpreters of those that have their own.
+
+    Every library uses `threads` threads; if left out, as many as minigrad would.
 
     Returns
     -------
@@ -35,7 +43,8 @@ def compare(libraries, workload, *settings, rounds=9, pythons=None):
         list was measured in the same turn.
     """
     pythons = pythons or {}
-    workers = {name: Worker(name, workload, *settings, python=pythons.get(name, sys.executable)) for name in libraries}
+    workers = {name: Worker(name, workload, *settings, python=pythons.get(name, sys.executable), threads=threads)
+               for name in libraries}
     try:
         turns = [{name: worker.round() for name, worker in workers.items()} for _ in range(rounds)]
     finally:

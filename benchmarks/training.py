@@ -1,19 +1,25 @@
-"""Workload: a training step of `mnist_cnn` (forward, cross-entropy, backward, Adam), or its forward pass alone."""
+"""Workload: a training step of `mnist_cnn` (forward, cross-entropy, backward, Adam), or its forward pass alone.
+
+`side` and `channels` make the same network for larger images, or with more channels in its convolutions.
+"""
 import numpy as np
 
 
-def _batch(size):
+def _batch(size, side=28):
     rng = np.random.default_rng(0)
-    return rng.random((size, 1, 28, 28), np.float32), rng.integers(0, 10, size)
+    return rng.random((size, 1, side, side), np.float32), rng.integers(0, 10, size)
 
 
-def minigrad(size, batch_norm=0, inference=0):
+def minigrad(size, batch_norm=0, inference=0, side=28, channels=32):
     """The step in minigrad, or the forward pass alone."""
     import minigrad
     from minigrad import functional as F
 
-    images, labels = _batch(size)
-    model = minigrad.models.mnist_cnn(batch_norm=bool(batch_norm), rng=np.random.default_rng(0))
+    images, labels = _batch(size, side)
+    if (side, channels) == (28, 32):
+        model = minigrad.models.mnist_cnn(batch_norm=bool(batch_norm), rng=np.random.default_rng(0))
+    else:
+        model = network(side, channels)
     optimizer = minigrad.optim.Adam(model.parameters(), lr=1e-3)
 
     def step():
@@ -26,6 +32,18 @@ def minigrad(size, batch_norm=0, inference=0):
             model(images)
 
     return answer if inference and model.eval() else step
+
+
+def network(side, channels):
+    """`mnist_cnn` for images of side x side pixels, with so many channels in both convolutions."""
+    from minigrad import nn
+    from minigrad.models.digits import CNN
+
+    rng = np.random.default_rng(0)
+    return CNN(
+        nn.Sequential(nn.Conv2d(1, channels, 3, padding=1, rng=rng), nn.ReLU(), nn.MaxPool2d(2),
+                      nn.Conv2d(channels, channels, 3, padding=1, rng=rng), nn.ReLU(), nn.MaxPool2d(2)),
+        nn.Sequential(nn.Linear(channels * (side // 4) ** 2, 500, rng=rng), nn.ReLU(), nn.Linear(500, 10, rng=rng)))
 
 
 def torch(size, *settings):
@@ -48,17 +66,17 @@ def torch_channels_last_fused(size, *settings):
     return _torch(size, *settings, channels_last=True, fused=True)
 
 
-def _torch(size, batch_norm=0, inference=0, *, channels_last, fused):
+def _torch(size, batch_norm=0, inference=0, side=28, channels=32, *, channels_last, fused):
     import torch
     from torch import nn
 
     torch.set_num_threads(threads())
-    images, labels = (torch.from_numpy(a) for a in _batch(size))
-    norm = [[nn.BatchNorm2d(32)] if batch_norm else [] for _ in range(2)]
+    images, labels = (torch.from_numpy(a) for a in _batch(size, side))
+    norm = [[nn.BatchNorm2d(channels)] if batch_norm else [] for _ in range(2)]
     model = nn.Sequential(
-        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), *norm[0],
-        nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), *norm[1],
-        nn.Flatten(), nn.Linear(1568, 500), nn.ReLU(), nn.Linear(500, 10))
+        nn.Conv2d(1, channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), *norm[0],
+        nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), *norm[1],
+        nn.Flatten(), nn.Linear(channels * (side // 4) ** 2, 500), nn.ReLU(), nn.Linear(500, 10))
     if channels_last:
         model, images = model.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=fused)
