@@ -1,12 +1,31 @@
 """The benchmarks do what they say: one network for all, every attack runs, every call of a workload is shown."""
 
+import os
+import sys
+
+import numba
 import numpy as np
 import pytest
 
 import attacks as library
 import minigrad
 from benchmarks import __main__ as command
-from benchmarks import attacks, digits, profile, worker
+from benchmarks import (
+    attacks,
+    costs,
+    digits,
+    figures,
+    goals,
+    memory,
+    peaks,
+    profile,
+    roofline,
+    rounds,
+    scaling,
+    squeezenet,
+    training,
+    worker,
+)
 
 pytestmark = pytest.mark.compiled
 
@@ -65,3 +84,172 @@ def test_a_profile_accounts_for_the_whole_step_and_leaves_the_kernels_as_they_we
     assert calls["conv2d: 8x32x14x14"] == 1 and calls["max_pool2d_route: 8x32x28x28"] == 1
     assert {name: getattr(minigrad.kernels, name) for name in minigrad.kernels.__all__} == before
     assert profile.text(rows).count("\n") == len(rows) + 1
+
+
+def test_the_network_of_other_sizes_is_the_usual_one_at_the_usual_size():
+    def layers(model):
+        return [(name, type(module).__name__) for name, module in model.named_modules()]
+
+    usual = minigrad.models.mnist_cnn(rng=np.random.default_rng(0))
+    network = training.network(28, 32)
+    assert layers(network) == layers(usual)
+    assert {k: v.shape for k, v in network.state_dict().items()} == {k: v.shape for k, v in usual.state_dict().items()}
+    for name, step in scaling.minigrad("2x14x3", "3x28x32").items():
+        assert step() is None, name
+
+
+def test_torch_trains_the_same_network_at_other_sizes():
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    try:
+        for step in (*scaling.torch("2x14x3").values(), *scaling.torch_channels_last_fused("2x14x3").values()):
+            assert step() is None
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_slopes_are_exact_for_powers_and_a_row_holds_a_value():
+    times = {n: {"minigrad": [0.1 * n, 0.1 * n, 9 * n], "other": [n**2.0] * 3} for n in (2, 4, 16)}
+    assert scaling.slope(times, "minigrad") == pytest.approx(1) and scaling.slope(times, "other") == pytest.approx(2)
+    assert np.isnan(scaling.slope({2: times[2]}, "minigrad"))
+    head, line, *rows, last = scaling.text("batch size", times, {2: 2, 4: 4, 16: 16}).splitlines()
+    assert [row.split(" | ")[0] for row in rows] == ["| 2", "| 4", "| 16"]
+    assert rows[1] == "| 4 | 0.40 | 16.00 | 0.03 | 100.0 |" and last.startswith("| slope | 1.00 | 2.00 |")
+    assert {row.count("|") for row in (head, line, *rows, last)} == {6}
+
+
+def test_every_sweep_and_thread_count_is_measured(monkeypatch):
+    asked = []
+
+    def compare(libraries, workload, *shapes, rounds, threads=None):
+        asked.append((shapes, threads))
+        return {shape: {name: [1.0] * rounds for name in libraries} for shape in shapes}
+
+    monkeypatch.setattr(scaling, "compare", compare)
+    sweeps = list(scaling.measure(["minigrad"], 2, 3))
+    assert asked[0] == (tuple(f"{n}x28x32" for n in (16, 32, 64, 128, 256, 512, 1024)), None)
+    assert asked[-3:] == [(("64x28x32",), n) for n in (1, 2, 3)]
+    assert [(quantity, len(times)) for quantity, times, _ in sweeps] == [
+        ("batch size", 7), ("pixels of an image", 4), ("channels", 5), ("threads", 3)]
+    assert sweeps[0][2][1024] == 1024 and sweeps[1][2][28**2] == 64
+    assert len(figures.scaling_curves(sweeps).axes) == 4
+
+
+def test_a_worker_gets_the_number_of_threads(monkeypatch):
+    class Process:
+        def __init__(self, command, env, **_):
+            self.stdout, seen[command[3]] = self, env
+
+        def readline(self):
+            return "ready"
+
+    seen = {}
+    monkeypatch.setattr(rounds.subprocess, "Popen", Process)
+    rounds.Worker("one", "training", threads=1)
+    rounds.Worker("all", "training")
+    assert seen == {"one": {**os.environ, "NUMBA_NUM_THREADS": "1"}, "all": None}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark is reset through /proc")
+def test_memory_counts_what_training_needs_and_not_what_was_there_before(monkeypatch):
+    np.full(2**27, 1, np.uint8)  # the highest mark so far, which must not count
+
+    def build(batch):
+        held = np.full(batch * 2**20, 1, np.uint8)
+        return lambda: held.sum()
+
+    monkeypatch.setattr(training, "fake", build, raising=False)
+    assert memory.peak("fake", 64) == pytest.approx(64 * 2**20 / 1e6, rel=0.1)
+    rows = memory.text({64: {"minigrad": 40.0, "torch": 50.0}}).splitlines()
+    assert rows[0] == "| batch | minigrad, MB | torch, MB |" and rows[2] == "| 64 | 40 | 50 (0.80) |"
+
+
+def test_costs_are_those_counted_by_hand():
+    given = {name: np.zeros(shape, np.float32) for name, shape in {
+        "x": (2, 3, 8, 8), "w": (5, 3, 3, 3), "b": (5,), "y": (2, 5, 8, 8), "p": (7, 2)}.items()}
+    x, w, b, y, p = given.values()
+    window = (1, 1), (1, 1), (1, 1), 1
+    assert costs.flops("conv2d", y, (x, w, b, *window)) == 2 * 640 * 27
+    assert costs.traffic("conv2d", y, (x, w, b, *window)) == 4 * (384 + 135 + 5 + 640)
+    assert costs.flops("conv2d_input_grad", x, (y, w, x.shape, *window)) == 2 * 640 * 27
+    assert costs.flops("conv2d_weight_grad", w, (x, y, w.shape, *window)) == 2 * 640 * 27
+    assert costs.flops("matmul", p @ p.T, (p, p.T)) == 2 * 7 * 7 * 2
+    assert costs.flops("max_pool2d", x[:, :, ::2, ::2], (x, (2, 2))) == 96 * 3
+    assert costs.traffic("adam_step", None, (p, p, p, p)) == 4 * 14 * 7  # three are also written
+    assert set(costs.COSTS) <= set(minigrad.kernels.__all__)
+
+
+def test_the_roofline_knows_the_kernels_of_a_step_and_draws_them():
+    small = {"L2": 2**16, "L3": 2**20}
+    found, roofs, unknown = roofline.measure(4, rounds=1, seconds=0, sides=(32,), limits=small)
+    assert not unknown and {"conv2d", "conv2d_input_grad", "conv2d_weight_grad", "max_pool2d", "max_pool2d_route",
+                            "relu", "relu_gate", "matmul", "adam_step", "channel_sum"} <= {c.name for c in found}
+    assert set(roofs.bandwidth) == {"L2", "L3", "memory"} and min(roofs.bandwidth.values()) > 0
+    assert roofs.roof[1] == max(roofs.gflops.values())
+    call = next(c for c in found if c.label == "conv2d 4x32x14x14")
+    assert call.flops == 2 * 4 * 32 * 14 * 14 * 32 * 9 and call.gflops == pytest.approx(call.intensity * call.bandwidth)
+    assert call.bytes == 4 * (2 * 4 * 32 * 14 * 14 + 32 * 32 * 9 + 32) and roofline.place(call, small) == "L3"
+    lines = roofline.text(found, roofs, ["another"]).splitlines()
+    assert len(lines) == len(found) + 6 and "another" in lines[-1]
+    figure = figures.roof(found, roofs)
+    assert {t.get_text() for t in figure.axes[1].texts} >= {"1", found[0].label}
+
+
+def test_cache_sizes_are_of_all_cores_together():
+    sizes = peaks.caches()
+    assert sizes["L3"] >= 2**18 and sizes["L2"] >= 2**17 and sizes["L2"] % numba.get_num_threads() == 0
+
+
+def test_a_triad_computes_what_it_is_timed_for():
+    a, b, c = (np.full(1000, value, np.float32) for value in (0, 1, 2))
+    peaks.triad(a, b, c, np.float32(0.5), 3, 2)
+    np.testing.assert_array_equal(a, 1 + 1.5 * 2)
+
+
+def test_goals_are_judged_against_the_faster_memory_order():
+    found = {"features.0 Conv2d 1x1: forward": {"minigrad": [2.0], "torch": [1.0], "torch_channels_last": [4.0]},
+             "features.1 ReLU 1x1: forward": {"minigrad": [2.0], "torch": [9.0], "torch_channels_last": [5.0]},
+             "Adam: step": {"minigrad": [2.0], "torch": [3.0], "torch_channels_last": [3.0]}}
+    lines = goals.text(found).splitlines()
+    assert lines[2] == "| features.0 Conv2d 1x1: forward | 2.000 | 1.000 | channels first | 2.00 | 1.0 |"
+    assert lines[3].endswith("| 5.000 | channels last | 0.40 | 0.5 |")
+    assert lines[-3:] == ["2 of 3 miss their goals:", "- features.0 Conv2d 1x1: forward: 2.00, goal 1.0",
+                          "- Adam: step: 0.67, goal 0.5"]
+    alone = goals.text({"squeezenet1_0: forward": {"minigrad": [2.0]}})
+    assert alone.endswith("| squeezenet1_0: forward | 2.000 | | | | 1.0 |")
+
+
+def test_squeezenet_gives_the_same_answers_in_both_libraries():
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    try:
+        ours, theirs = squeezenet.minigrad(1), squeezenet.torch_channels_last(1)
+        for name, call in ours.items():
+            expected = theirs[name]()
+            assert expected.any(), name
+            np.testing.assert_allclose(call(), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("line, expected", [
+    ("scaling", "| threads | minigrad, ms |"),
+    ("memory --batch 2 3", "| 3 | 5 |"),
+    ("kernels --markdown", "| squeezenet1_0: forward | 1.000 |"),
+    ("roofline --batch 2 --rounds 1", "| conv2d_weight_grad | 2x32x14x14 |"),
+])
+def test_a_command_prints_a_markdown_table_and_writes_its_figure(line, expected, monkeypatch, capsys, tmp_path):
+    def compare(libraries, workload, *settings, **_):
+        names = {"scaling": settings, "kernels": ["Adam: step"], "squeezenet": ["forward"]}[workload]
+        return {name: {"minigrad": [1.0]} for name in names}
+
+    monkeypatch.setattr(command, "compare", compare)
+    monkeypatch.setattr(scaling, "compare", compare)
+    monkeypatch.setattr(memory, "measure", lambda libraries, batches: {batch: {"minigrad": 5.0} for batch in batches})
+    monkeypatch.setattr(peaks, "caches", lambda: {"L2": 2**16, "L3": 2**20})
+    monkeypatch.setattr(command, "present", lambda package, peers: [])
+    figure = tmp_path / "figure.png"
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *line.split(), "--out", str(figure)])
+    command.main()
+    assert expected in capsys.readouterr().out
+    assert figure.exists() == (line.split()[0] in ("scaling", "roofline"))
