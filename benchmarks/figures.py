@@ -81,7 +81,8 @@ def roof(found, roofs):
              if call.milliseconds > BARE * whole]
     figure = new_figure(11.5, 6)
     ax, side = figure.subplots(1, 2, width_ratios=(2.2, 1))
-    _roofs(ax, roofs, 10 ** np.floor(np.log10(min(call.gflops for _, call, _, _ in shown))))
+    rates = [call.gflops for _, call, _, _ in shown]
+    _roofs(ax, roofs, 10 ** np.floor(np.log10(min(rates))), max(rates))
     for _, call, _, colour in shown:
         ax.scatter(call.intensity, call.gflops, 25 + 900 * call.milliseconds / whole, color=colour, alpha=0.7,
                    linewidths=0, zorder=2)
@@ -104,12 +105,12 @@ def roof(found, roofs):
     return figure
 
 
-def _roofs(ax, roofs, low):
+def _roofs(ax, roofs, low, high):
     """Draw a line for each memory level, rising to the machine's operations a second."""
     top, (left, right) = roofs.roof[1], SPAN
     for rate in roofs.bandwidth.values():
         ax.plot([left, top / rate, right], [left * rate, top, top], color=GREY, linewidth=1.2, zorder=1)
-    ax.set(xscale="log", yscale="log", xlim=SPAN, ylim=(low, 2 * top), ylabel="GFLOP/s",
+    ax.set(xscale="log", yscale="log", xlim=SPAN, ylim=(low, 2 * max(top, high)), ylabel="GFLOP/s",
            xlabel="arithmetic intensity: operations per byte of compulsory traffic")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:g}")
@@ -120,7 +121,7 @@ def _name_roofs(ax, roofs):
     """Write a line's rate along it."""
     who, top = roofs.roof
     fastest = max(roofs.bandwidth.values())
-    ax.text(1.1 * top / fastest, 1.25 * top, f"{top:.0f} GFLOP/s ({who})", fontsize=9, color=GREY)
+    ax.text(1.1 * top / fastest, 1.35 * top, f"{top:.0f} GFLOP/s ({who})", fontsize=9, color=GREY)
     for level, rate in roofs.bandwidth.items():
         x = 0.9 if level == "memory" else 0.18  # where few kernels are
         across, up = np.diff(ax.transData.transform([(x, x * rate), (2 * x, 2 * x * rate)]), axis=0)[0]
