@@ -29,7 +29,7 @@ class Ball:
         self.mask = None if mask is None else np.broadcast_to(mask, x.shape)
         low, high = (np.full_like(x, bound) for bound in bounds)
         if isinstance(norm, Linf):
-            reach = per_sample(self.eps, x.astype(np.float64))
+            reach = self.eps.reshape(-1, *(1,) * (x.ndim - 1))  # float64, as it is
             low, high = np.maximum(low, toward(x, -reach)), np.minimum(high, toward(x, reach))
         if mask is not None:
             low, high = np.where(self.mask, low, x), np.where(self.mask, high, x)

@@ -31,7 +31,7 @@ def in_float64(y, x):
 def toward(x, d):
     """x + d in x's dtype, rounded toward x, so that no value moves farther than d says."""
     y = (x + d).astype(x.dtype)
-    return np.where(np.abs(in_float64(y, x)) > np.abs(d), np.nextafter(y, x), y)
+    return np.nextafter(y, x, out=y, where=np.abs(in_float64(y, x)) > np.abs(d))
 
 
 def per_sample(values, like):
