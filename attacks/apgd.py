@@ -97,7 +97,7 @@ class _Run:
             if step in checks:
                 state.look_back(self.rho * (step - since))
                 since = step
-            path.record(index, x, loss=loss, margin=gap, stepsize=state.length)
+            path.record(index, x, logits, loss=loss, margin=gap, stepsize=state.length)
             if self.early_stop:
                 index, state = index[gap >= 0], state.take(gap >= 0)
             if not len(index) or step == self.steps:

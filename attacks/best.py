@@ -18,11 +18,14 @@ class Best:
         How far the nearest that met it is; infinite until one did.
     gap : ndarray (N,)
         How much the best of the others missed: `Victim.gap`.
+    logits : ndarray (N, K)
+        What the model said of x.
     """
 
     def __init__(self, victim, criterion=None):
         self.victim, self.criterion = victim, criterion or victim.criterion
-        self.x, self.size, self.gap = victim.x.copy(), np.full(len(victim.x), np.inf), np.full(len(victim.x), np.inf)
+        self.x, self.logits = victim.x.copy(), victim.clean.copy()
+        self.size, self.gap = np.full(len(victim.x), np.inf), np.full(len(victim.x), np.inf)
 
     def offer(self, index, x, logits, size):
         """Consider images of the samples at `index`, `size` far from theirs; returns which met the criterion."""
@@ -30,7 +33,7 @@ class Best:
         nearer = met & (size < self.size[index])
         closer = ~met & ~np.isfinite(self.size[index]) & (gap < self.gap[index])
         taken = nearer | closer
-        self.x[index[taken]] = x[taken]
+        self.x[index[taken]], self.logits[index[taken]] = x[taken], logits[taken]
         self.size[index[nearer]] = size[nearer]
         self.gap[index[closer]] = gap[closer]
         return met

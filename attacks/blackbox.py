@@ -6,6 +6,7 @@ import numpy as np
 from .arguments import count, number, radius
 from .ball import Ball
 from .best import Best
+from .losses import cross_entropies
 from .norms import L0, Linf
 from .path import Path
 from .penalty import norm_among
@@ -41,7 +42,7 @@ def square(model, x, y, *, eps, norm="linf", n_queries=5000, p_init=0.8, rescale
     rng : numpy.random.Generator, optional
         Every image draws from a stream of its own: see `streams`.
     callback, progress
-        See `path.Path`; the trace holds ``margin loss l2 linf``, one entry a query.
+        See `path.Path`; the trace holds ``loss margin l2 linf`` of the images kept, one entry a query.
 
     Returns
     -------
@@ -61,7 +62,8 @@ def square(model, x, y, *, eps, norm="linf", n_queries=5000, p_init=0.8, rescale
     eps = np.broadcast_to(radius("square", eps, len(victim.x)), len(victim.x))
     chance, ball = streams(rng, victim.x, victim.y), Ball(norm, victim.x, eps, victim.bounds)
     first, change = (_stripes, _one_square) if isinstance(norm, Linf) else (_tiles, _moved_mass)
-    image, loss, active = victim.x.copy(), np.full(len(victim.x), np.inf), victim.todo
+    image, said, active = victim.x.copy(), victim.clean.copy(), victim.todo
+    loss = np.full(len(victim.x), np.inf)
     with Path(victim, n_queries, callback, progress) as path:
         for query in range(n_queries):
             if not len(active):
@@ -74,8 +76,9 @@ def square(model, x, y, *, eps, norm="linf", n_queries=5000, p_init=0.8, rescale
             logits = victim.logits(trial, active)
             met, value = victim.criterion.take(active).met(logits), _loss(victim, logits, active)
             better = met | (value < loss[active])
-            image[active[better]], loss[active[better]] = trial[better], value[better]
-            path.record(active, image[active], loss=loss[active], margin=victim.gap(logits, active))
+            at = active[better]
+            image[at], said[at], loss[at] = trial[better], logits[better], value[better]
+            path.record(active, image[active], said[active], loss=loss[active])
             active = active[~met]
     return victim.result(image, trace=path.trace, interrupted=path.interrupted, settings=dict(
         eps=eps, norm=norm, n_queries=n_queries, p_init=p_init, rescale_schedule=rescale_schedule, targeted=targeted,
@@ -84,15 +87,7 @@ def square(model, x, y, *, eps, norm="linf", n_queries=5000, p_init=0.8, rescale
 
 def _loss(victim, logits, index):
     """The gap; for targets the cross-entropy, which all other classes take part in."""
-    return _cross_entropy(logits, victim.y[index]) if victim.targeted else victim.gap(logits, index)
-
-
-def _cross_entropy(logits, classes):
-    """Minus the log-probability of the classes, in a form that tells 1 - 1e-9 from 1: log(1 + sum exp(z_j - z_y))."""
-    rows = np.arange(len(logits))
-    others = logits - logits[rows, classes][:, None].astype(np.float64)
-    others[rows, classes] = -np.inf
-    return np.logaddexp(0, np.logaddexp.reduce(others, axis=1))
+    return cross_entropies(logits.astype(float), victim.y[index]) if victim.targeted else victim.gap(logits, index)
 
 
 def _place(shape, side, rng):
@@ -182,7 +177,7 @@ def one_pixel(model, x, y, *, pixels=1, steps=100, population=400, targeted=Fals
     rng : numpy.random.Generator, optional
         Every image draws from a stream of its own: see `streams`.
     callback, progress
-        See `path.Path`; the trace holds ``l2 linf``, one entry an image.
+        See `path.Path`; the trace holds ``loss margin l2 linf``, one entry an image.
 
     Returns
     -------
@@ -202,7 +197,7 @@ def one_pixel(model, x, y, *, pixels=1, steps=100, population=400, targeted=Fals
     with Path(victim, len(victim.todo), callback, progress) as path:
         for i in victim.todo:
             _evolve(victim, best, i, pixels, steps, population, chance[i])
-            path.record(np.array([i]), best.x[[i]])
+            path.record(np.array([i]), best.x[[i]], best.logits[[i]])
     return victim.result(best.x, trace=path.trace, interrupted=path.interrupted, settings=dict(
         pixels=pixels, steps=steps, population=population, targeted=targeted, bounds=bounds))
 
@@ -223,7 +218,7 @@ def _evolve(victim, best, i, pixels, steps, population, rng):
         met = victim.criterion.take(index).met(logits)
         order = np.argsort(np.where(met, -np.inf, victim.gap(logits, index)), kind="stable")[:1]
         best.offer(index[order], images[order], logits[order], L0().distance(images[order] - victim.x[i]))
-        return _cross_entropy(logits, victim.y[index]) * (1 if victim.targeted else -1)
+        return cross_entropies(logits.astype(float), victim.y[index]) * (1 if victim.targeted else -1)
 
     differential_evolution(lost, limits, strategy="rand1bin", maxiter=steps, init=first, mutation=0.5, recombination=1,
                            tol=0, seed=rng, polish=False, updating="deferred", vectorized=True,

@@ -44,7 +44,7 @@ def carlini_wagner(model, x, y, *, targeted=False, binary_search_steps=9, steps=
     rng
         Taken, as all attacks take it; nothing here is random.
     callback, progress
-        See `path.Path`; one note a tenth of each descent: ``margin l2 linf loss const``.
+        See `path.Path`; one note a tenth of each descent: ``loss margin l2 linf const``; the loss is what is minimised.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def _descend(victim, hinge, best, path, todo, anchor, const, steps, stepsize, ab
         v = BETA2 * v + (1 - BETA2) * gradient**2
         w = w - stepsize * (m / (1 - BETA1**(step + 1))) / (np.sqrt(v / (1 - BETA2**(step + 1))) + EPSILON)
         if step % stalled.every == 0:
-            path.record(index, x, margin=victim.gap(logits, index), loss=loss, const=const[active])
+            path.record(index, x, logits, loss=loss, const=const[active])
         going = stalled.going(step, loss)
         if not going.any():
             break

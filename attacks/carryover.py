@@ -128,7 +128,7 @@ def noise_matrix(model, x, y, *, eps=0.35, targeted=False, loss="margin", l2=0.0
         for _ in range(steps):
             image = added(victim.x, noise.data, victim.bounds)
             logits, value, g = victim.value_and_gradient(lambda z, at: climb(z, victim.y[at]), image)
-            path.record(everyone, image, loss=value, margin=victim.gap(logits, everyone))
+            path.record(everyone, image, logits, loss=value)
             uphill = _reaching(g, victim.x + noise.data, victim.bounds).mean(0, keepdims=True)
             noise.grad = minigrad.Tensor(l2 * noise.data - uphill)
             adam.step()

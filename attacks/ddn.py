@@ -42,7 +42,7 @@ def ddn(model, x, y, *, targeted=False, steps=100, init_epsilon=1.0, gamma=0.05,
     rng : numpy.random.Generator, optional
         Only for directions where a gradient is zero.
     callback, progress
-        See `path.Path`; the trace holds ``margin l2 linf loss epsilon``.
+        See `path.Path`; the trace holds ``loss margin l2 linf epsilon``.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def ddn(model, x, y, *, targeted=False, steps=100, init_epsilon=1.0, gamma=0.05,
         for step in range(steps if len(index) else 0):
             logits, value, gradient = victim.value_and_gradient(loss, image, index)
             met = best.offer(index, image, logits, norm.distance(image - start))
-            path.record(index, image, margin=victim.gap(logits, index), loss=value, epsilon=epsilon)
+            path.record(index, image, logits, loss=value, epsilon=epsilon)
             stepsize = 0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2
             change = image - start + stepsize * _direction(gradient, chance, index)
             epsilon = np.minimum(epsilon * np.where(met, 1 - gamma, 1 + gamma), farthest)
@@ -80,7 +80,7 @@ def ddn(model, x, y, *, targeted=False, steps=100, init_epsilon=1.0, gamma=0.05,
         if len(index):
             logits = victim.logits(image, index)
             best.offer(index, image, logits, norm.distance(image - start))
-            path.record(index, image, margin=victim.gap(logits, index), epsilon=epsilon)
+            path.record(index, image, logits, epsilon=epsilon)
     return victim.result(best.x, trace=path.trace, interrupted=path.interrupted, settings=dict(
         targeted=targeted, steps=steps, init_epsilon=init_epsilon, gamma=gamma, bounds=bounds))
 

@@ -41,7 +41,8 @@ def boundary(model, x, y, *, targeted=False, steps=25000, spherical_step=1e-2, s
     rng : numpy.random.Generator, optional
         Every image draws from a stream of its own: see `streams`.
     callback, progress
-        See `path.Path`; one entry every `update_stats_every_k` steps: ``spherical_step source_step l2 linf``.
+        See `path.Path`; one entry every `update_stats_every_k` steps: ``loss margin l2 linf spherical_step
+        source_step``. Loss and margin are for the reader; the walk itself sees labels only.
 
     Returns
     -------
@@ -59,19 +60,20 @@ def boundary(model, x, y, *, targeted=False, steps=25000, spherical_step=1e-2, s
     number("boundary", "step_adaptation", step_adaptation, low=1, above=True)
     victim = Victim("boundary", model, x, y, targeted=targeted, bounds=bounds)
     chance = streams(rng, victim.x, victim.y)
-    image, active = victim.x.copy(), victim.todo
+    image, said, active = victim.x.copy(), victim.clean.copy(), victim.todo
     around, inward = np.full(len(image), float(spherical_step)), np.full(len(image), float(source_step))
     on_sphere, stepped = _Rate(len(image), 100), _Rate(len(image), 30)
     with Path(victim, steps // every, callback, progress) as path:
-        active = active[_start(victim, chance, image, active, starting_points)]
+        active = active[_start(victim, chance, image, said, active, starting_points)]
         for step in range(1, steps + 1):
             active = active[inward[active] >= source_step_convergence]
             if not len(active):
                 break
             sphere, closer = _propose(victim, image, active, around[active], inward[active], chance)
-            met = _fools(victim, closer, active)
+            logits = victim.logits(closer, active)
+            met = victim.criterion.take(active).met(logits)
             nearer = met & (_far(victim, closer, active) < _far(victim, image[active], active))
-            image[active[nearer]] = closer[nearer]
+            image[active[nearer]], said[active[nearer]] = closer[nearer], logits[nearer]
             if step % every == 0:
                 on_sphere.add(active, _fools(victim, sphere, active))
                 stepped.add(active, met)
@@ -80,7 +82,8 @@ def boundary(model, x, y, *, targeted=False, steps=25000, spherical_step=1e-2, s
                 inward[longer], inward[shorter] = inward[longer] * step_adaptation, inward[shorter] / step_adaptation
                 longer, shorter = stepped.beyond(active, 0.25, 0.1)
                 inward[longer], inward[shorter] = inward[longer] * step_adaptation, inward[shorter] / step_adaptation
-                path.record(active, image[active], spherical_step=around[active], source_step=inward[active])
+                path.record(active, image[active], said[active], spherical_step=around[active],
+                            source_step=inward[active])
     return victim.result(image, trace=path.trace, interrupted=path.interrupted, settings=dict(
         targeted=targeted, steps=steps, spherical_step=spherical_step, source_step=source_step,
         source_step_convergence=source_step_convergence, step_adaptation=step_adaptation,
@@ -145,7 +148,8 @@ def hop_skip_jump(model, x, y, *, norm="l2", targeted=False, steps=64, initial_g
         Width of the bisection and of the probes.
     starting_points, rng : as in `boundary`
     callback, progress
-        See `path.Path`; the trace holds ``l2 linf``.
+        See `path.Path`; the trace holds ``loss margin l2 linf`` of the nearest image so far, loss and margin for
+        the reader only.
 
     Returns
     -------
@@ -164,15 +168,16 @@ def hop_skip_jump(model, x, y, *, norm="l2", targeted=False, steps=64, initial_g
     chance, size = streams(rng, victim.x, victim.y), victim.x[0].size
     theta = gamma / (size**2 if isinstance(norm, Linf) else size**1.5)
     best, image, active = victim.x.copy(), victim.x.copy(), victim.todo
-    nearest = np.full(len(best), np.inf)
+    nearest, said, of_best = np.full(len(best), np.inf), victim.clean.copy(), victim.clean.copy()
     with Path(victim, steps + 1, callback, progress) as path:
-        active = active[_start(victim, chance, image, active, starting_points)]
+        active = active[_start(victim, chance, image, said, active, starting_points)]
         for step in range(steps + 1 if len(active) else 0):
-            image[active] = _bisect(victim, norm, image[active], active, theta)
+            image[active] = _bisect(victim, norm, image[active], said, active, theta)
             far = norm.distance(image[active] - victim.x[active])
             better = far < nearest[active]
-            best[active[better]], nearest[active[better]] = image[active[better]], far[better]
-            path.record(active, best[active])
+            at = active[better]
+            best[at], of_best[at], nearest[at] = image[at], said[at], far[better]
+            path.record(active, best[active], of_best[active])
             if step == steps:
                 break
             probe = far * theta * (size if isinstance(norm, Linf) else math.sqrt(size))
@@ -180,7 +185,8 @@ def hop_skip_jump(model, x, y, *, norm="l2", targeted=False, steps=64, initial_g
             trials = min(int(first * math.sqrt(step + 1)), most)
             normal = np.stack([_normal(victim, norm, image[i], i, trials, width, chance[i])
                                for i, width in zip(active, probe, strict=True)])
-            image[active] = _leap(victim, image[active], active, norm.steepest(normal), far / math.sqrt(step + 1))
+            image[active] = _leap(victim, image[active], said, active, norm.steepest(normal),
+                                  far / math.sqrt(step + 1))
     return victim.result(best, trace=path.trace, interrupted=path.interrupted, settings=dict(
         norm=norm, targeted=targeted, steps=steps, initial_gradient_eval_steps=first, max_gradient_eval_steps=most,
         gamma=gamma, bounds=bounds))
@@ -200,21 +206,21 @@ def _normal(victim, norm, image, i, trials, width, rng):
     return ((signed if abs(mean) == 1 else signed - mean * plain) / trials).astype(image.dtype)
 
 
-def _leap(victim, image, index, direction, length, halvings=40):
+def _leap(victim, image, said, index, direction, length, halvings=40):
     """The longest of the steps `length`, half of it, a quarter ... that fools; no step where none does."""
     landed, todo = image.copy(), np.arange(len(index))
     for _ in range(halvings):
         if not len(todo):
             break
         trial = np.clip(image[todo] + direction[todo] * per_sample(length[todo], image), *victim.bounds)
-        met = _fools(victim, trial, index[todo])
+        met = _fools(victim, trial, index[todo], said)
         landed[todo[met]] = trial[met]
         todo = todo[~met]
         length = length / 2
     return landed
 
 
-def _bisect(victim, norm, image, index, theta):
+def _bisect(victim, norm, image, said, index, theta):
     """The nearest image between x and one that fools, to within theta: in L2 a blend, in Linf x clipped around."""
     x = victim.x[index]
     high = norm.distance(image - x).astype(np.float64) if isinstance(norm, Linf) else np.ones(len(index))
@@ -225,15 +231,15 @@ def _bisect(victim, norm, image, index, theta):
         change, at = image[todo] - x[todo], per_sample(middle, x)
         trial = np.clip(x[todo] + (np.clip(change, -at, at) if isinstance(norm, Linf) else at * change),
                         *victim.bounds)
-        met = _fools(victim, trial, index[todo])
+        met = _fools(victim, trial, index[todo], said)
         found[todo[met]], high[todo[met]], low[todo[~met]] = trial[met], middle[met], middle[~met]
         between = (low + high) / 2
         todo = todo[((high - low) > width)[todo] & (between > low)[todo] & (between < high)[todo]]
     return found
 
 
-def _start(victim, chance, image, index, starting_points, directions=1000, blends=50):
-    """Write a first image that fools into `image`, in place; says for which samples there is one."""
+def _start(victim, chance, image, said, index, starting_points, directions=1000, blends=50):
+    """Write a first image that fools into `image`, and its logits into `said`; says for which samples there is one."""
     if starting_points is not None:
         points = np.asarray(starting_points, victim.x.dtype)
         low, high = victim.bounds
@@ -241,7 +247,7 @@ def _start(victim, chance, image, index, starting_points, directions=1000, blend
             raise ValueError(f"{victim.attack}: starting_points have shape {points.shape}, expected images of x's "
                              f"shape {victim.x.shape} in {victim.bounds}")
         image[index] = points[index]
-        met = _fools(victim, points[index], index) if len(index) else np.zeros(0, bool)
+        met = _fools(victim, points[index], index, said) if len(index) else np.zeros(0, bool)
         image[index[~met]] = victim.x[index[~met]]
         return met
     found, noise = np.zeros(len(image), bool), image.copy()
@@ -250,21 +256,28 @@ def _start(victim, chance, image, index, starting_points, directions=1000, blend
         if not len(todo):
             break
         noise[todo] = np.stack([chance[i].uniform(*victim.bounds, image.shape[1:]) for i in todo])
-        found[todo] = _fools(victim, noise[todo], todo)
+        found[todo] = _fools(victim, noise[todo], todo, said)
     todo = index[found[index]]
     for share in np.linspace(0, 1, blends + 1)[1:]:
         if not len(todo):
             break
         trial = np.clip((1 - share) * victim.x[todo] + share * noise[todo], *victim.bounds).astype(image.dtype)
-        met = _fools(victim, trial, todo) if share < 1 else np.ones(len(todo), bool)
+        met = _fools(victim, trial, todo, said) if share < 1 else np.ones(len(todo), bool)
         image[todo[met]] = trial[met]
         todo = todo[~met]
     return found[index]
 
 
-def _fools(victim, x, index):
-    """Whether images of the samples at `index` meet the criterion: all that these attacks learn of the model."""
-    return victim.criterion.take(index).met(victim.logits(x, index))
+def _fools(victim, x, index, said=None):
+    """Whether images of the samples at `index` meet the criterion: all that these attacks learn of the model.
+
+    The logits of those that do are written into `said` (N, K), for the trace.
+    """
+    logits = victim.logits(x, index)
+    met = victim.criterion.take(index).met(logits)
+    if said is not None:
+        said[index[met]] = logits[met]
+    return met
 
 
 def _far(victim, x, index):

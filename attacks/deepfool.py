@@ -46,7 +46,7 @@ def deepfool(model, x, y, *, norm="l2", steps=50, candidates=10, overshoot=0.02,
     rng
         Taken, as all attacks take it; nothing here is random.
     callback, progress
-        See `path.Path`; the trace holds ``margin l2 linf``.
+        See `path.Path`; the trace holds ``loss margin l2 linf``.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def deepfool(model, x, y, *, norm="l2", steps=50, candidates=10, overshoot=0.02,
     with Path(victim, steps + 1, callback, progress) as path:
         for step in range(steps + 1 if len(active) else 0):
             met = best.offer(active, image[active], logits, norm.distance(image[active] - victim.x[active]))
-            path.record(active, image[active], margin=victim.gap(logits, active))
+            path.record(active, image[active], logits)
             active = active[~met]
             if step == steps or not len(active):
                 break

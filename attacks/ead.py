@@ -44,7 +44,8 @@ def ead(model, x, y, *, targeted=False, binary_search_steps=9, steps=10000, init
     rng
         Taken, as all attacks take it; nothing here is random.
     callback, progress
-        See `path.Path`; one note a tenth of each descent: ``l2 linf loss const``.
+        See `path.Path`; one note a tenth of each descent: ``l2 linf`` of x_{k+1}, ``loss margin`` of y_k, where
+        the model was asked, and ``const``; the loss is the distance and what c weighs.
 
     Returns
     -------
@@ -98,7 +99,7 @@ def _descend(victim, hinge, best, path, todo, const, steps, initial_stepsize, be
         before, now = now, shrink(ahead - stepsize * (gradient + 2 * change), home, beta, victim.bounds)
         ahead = now + step / (step + 3) * (now - before)
         if step % stalled.every == 0:
-            path.record(index, now, loss=loss, const=const[active])
+            path.record(index, now, logits, loss=loss, const=const[active])
         going = stalled.going(step, loss)
         if not going.any():
             break

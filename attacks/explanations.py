@@ -97,7 +97,8 @@ def manipulate_map(model, x, y=None, *, eps, goal="top_k", target_map=None, k=No
     AttackResult
         ``success``: the class is kept, and the exact map is less like the original's (``top_k``) than after random
         noise of equal norm. x_adv is, of the walk's images that keep the class, the one whose exact map serves the
-        goal best. ``extra["maps"]`` (original, attacked, control) of (N, H, W); ``extra["similarity"]`` and
+        goal best. ``trace``: ``loss`` (D), ``margin`` (the lead of the class that is to be kept), ``kept``, ``l2``,
+        ``linf``. ``extra["maps"]`` (original, attacked, control) of (N, H, W); ``extra["similarity"]`` and
         ``extra["control"]``: ``top_k, spearman, ssim`` (N,) to the original map, after the attack and after the noise.
 
     Raises
@@ -129,8 +130,9 @@ def manipulate_map(model, x, y=None, *, eps, goal="top_k", target_map=None, k=No
     todo, size = victim.todo, np.broadcast_to(eps * rel_stepsize, len(victim.x))
     with Path(victim, steps + 1, callback, progress) as path:
         for step in range(steps + 1):
-            value, g, kept = task.look(x_now[todo], todo)
-            path.record(todo, x_now[todo], loss=value, kept=kept.astype(float))
+            value, g, logits = task.look(x_now[todo], todo)
+            kept = logits.argmax(1) == victim.y[todo]
+            path.record(todo, x_now[todo], logits, loss=value, kept=kept.astype(float))
             better = todo[kept & (value > reached[todo])]
             best[better], reached[better] = x_now[better], value[np.isin(todo, better)]
             if step < steps:
@@ -161,9 +163,9 @@ class _Task:
         return self.explain(self.victim.model, leaf, self.victim.y[index]).data
 
     def look(self, x, index):
-        """For images x: how well their exact maps serve the goal, where to go, and whether the class is kept."""
+        """For images x: how well their exact maps serve the goal, where to go, and the logits."""
         if not len(index):
-            return np.zeros(0), x, np.zeros(0, bool)
+            return np.zeros(0), x, self.victim.clean[:0]
         leaf = minigrad.Tensor(x, requires_grad=True)
         smooth = self.score(self.explain(self.victim.model, leaf, self.victim.y[index], beta=self.beta), index)
         g = minigrad.grad(smooth, leaf).data
@@ -175,7 +177,7 @@ class _Task:
             loss = F.cross_entropy(self.victim.model(leaf), self.victim.y[index][losing], reduction="sum")
             g[losing] = -minigrad.grad(loss, leaf).data
         exact = self.score(minigrad.Tensor(self.exact(x, index)), index).data
-        return exact, g, logits.argmax(1) == self.victim.y[index]
+        return exact, g, logits
 
     def score(self, h, index):
         """The goal (n,) of maps h (n, H, W), a Tensor."""

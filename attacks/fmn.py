@@ -47,7 +47,7 @@ def fmn(model, x, y, *, norm="l2", targeted=False, steps=100, max_stepsize=1.0, 
     rng
         Taken, as all attacks take it; nothing here is random.
     callback, progress
-        See `path.Path`; the trace holds ``margin l2 linf epsilon``.
+        See `path.Path`; the trace holds ``loss margin l2 linf epsilon``.
 
     Returns
     -------
@@ -81,13 +81,13 @@ def fmn(model, x, y, *, norm="l2", targeted=False, steps=100, max_stepsize=1.0, 
                             lambda g=gradient, z=logits, now=image: norm.distance(now - start) + _to_boundary(
                                 victim, norm, index, z, g))
             epsilon = np.minimum(epsilon, farthest)
-            path.record(index, image, margin=victim.gap(logits, index), epsilon=epsilon)
+            path.record(index, image, logits, epsilon=epsilon)
             step_taken = L2().steepest(gradient) * per_sample(last + (max_stepsize - last) * decay, gradient)
             image = np.clip(start + norm.project(image - start + step_taken, epsilon), *bounds)
         if len(index):
             logits = victim.logits(image, index)
             best.offer(index, image, logits, norm.distance(image - start))
-            path.record(index, image, margin=victim.gap(logits, index), epsilon=epsilon)
+            path.record(index, image, logits, epsilon=epsilon)
     return victim.result(best.x, trace=path.trace, interrupted=path.interrupted, settings=dict(
         norm=norm, targeted=targeted, steps=steps, max_stepsize=max_stepsize, min_stepsize=last, gamma=gamma,
         bounds=bounds))

@@ -209,7 +209,7 @@ def _record(path, victim, index, image, logits, score, **values):
     gap = victim.gap(logits, index)
     odds = np.exp(logits - logits.max(1, keepdims=True))
     probability = (odds / odds.sum(1, keepdims=True))[np.arange(len(index)), victim.y[index]]
-    path.record(index, image, loss=score, margin=gap, probability=probability, **values)
+    path.record(index, image, logits, loss=score, margin=gap, probability=probability, **values)
     return gap
 
 

@@ -34,7 +34,7 @@ def jsma(model, x, y, *, targeted=False, theta=1.0, gamma=0.145, bounds=(0, 1), 
     rng
         Taken, as all attacks take it; nothing here is random.
     callback, progress
-        See `path.Path`; the trace holds ``margin l0 l2 linf``.
+        See `path.Path`; the trace holds ``loss margin l0 l2 linf``.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def jsma(model, x, y, *, targeted=False, theta=1.0, gamma=0.145, bounds=(0, 1), 
         for step in range(steps + 1 if len(active) else 0):
             distance = L0().distance(image[active] - victim.x[active])
             met = best.offer(active, image[active], logits, distance)
-            path.record(active, image[active], margin=victim.gap(logits, active), l0=distance)
+            path.record(active, image[active], logits, l0=distance)
             active = active[~met]
             if step == steps or not len(active):
                 break

@@ -103,7 +103,7 @@ def spatial(model, x, y, *, max_rotation=30.0, max_translation=3.0, num_rotation
             image = moved(victim.x[index], *move, fill=victim.bounds[0])
             logits = victim.logits(image, index)
             lacks = victim.gap(logits, index)
-            path.record(index, image, margin=lacks)
+            path.record(index, image, logits, margin=lacks)
             met = victim.criterion.take(index).met(logits)
             better = met | (lacks < gap[index])
             at = index[better]
@@ -177,7 +177,7 @@ def _baseline(kind, model, x, y, strengths, max_blur, targeted, bounds, rng, pro
             image = _corrupted(kind, victim.x[index], draws[index], t, low, high, max_blur)
             logits = victim.logits(image, index)
             lacks, met = victim.gap(logits, index), victim.criterion.take(index).met(logits)
-            path.record(index, image, margin=lacks)
+            path.record(index, image, logits, margin=lacks)
             better = met | (lacks < gap[index])
             best[index[better]], gap[index[better]] = image[better], lacks[better]
             strength[index[met]] = t

@@ -3,11 +3,12 @@
     with Path(victim, steps, callback, progress) as path:
         for _ in range(steps):
             ...
-            path.record(index, x, loss=losses, margin=margins)
+            path.record(index, x, logits, stepsize=stepsizes)
     return victim.result(best, trace=path.trace, interrupted=path.interrupted)
 """
 import numpy as np
 
+from .losses import cross_entropies
 from .norms import L2, Linf
 
 
@@ -28,7 +29,7 @@ class Path:
     Attributes
     ----------
     trace : list of dict of str to ndarray of shape (N,)
-        NaN for samples that no longer took part.
+        ``loss margin l2 linf``, and what the attack adds; NaN for samples that no longer took part.
     interrupted : bool
         Whether Ctrl-C ended the attack; what was found until then stands.
     """
@@ -48,9 +49,25 @@ class Path:
         self.interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         return self.interrupted
 
-    def record(self, index, x, **values):
-        """One step of the samples at `index`, whose images are x now; `values` are (n,) numbers of theirs."""
-        d = x - self.victim.x[index]
+    def record(self, index, x, logits, **values):
+        """One step of the samples at `index`, whose images are x now.
+
+        Parameters
+        ----------
+        index : integer array (n,)
+        x : ndarray (n, ...)
+        logits : ndarray (n, K)
+            What the model said of x: nothing is asked here.
+        **values : arrays (n,)
+            More to note. A `loss` is the attack's own, if it has one; otherwise it is the cross-entropy, with its sign
+            turned if `targeted`, so that it rises as the criterion comes nearer. A `margin` need not be given: it is
+            what the criterion lacks, `Victim.gap`.
+        """
+        victim, d = self.victim, x - self.victim.x[index]
+        if "loss" not in values:
+            values["loss"] = cross_entropies(logits, victim.y[index]) * (-1 if victim.targeted else 1)
+        if "margin" not in values:
+            values["margin"] = victim.gap(logits, index)
         values.update(l2=L2().distance(d), linf=Linf().distance(d))
         entry = {name: np.full(len(self.victim.x), np.nan) for name in values}
         for name, value in values.items():

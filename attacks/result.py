@@ -28,7 +28,10 @@ class AttackResult:
     gradients : ndarray of int, shape (N,)
         Backward passes spent on each sample.
     trace : list of dict
-        One entry a step, as the attack documents: at least ``l2`` and ``linf``, (N,) each.
+        One entry a step, of the images as they are there: (N,) of ``loss``, what the attack climbs or descends (or,
+        where it has no loss of its own, the cross-entropy, which rises as the criterion comes nearer), ``margin``,
+        what the criterion lacks in logits, ``l2``, ``linf``, and what the attack documents. NaN for samples that no
+        longer take part. `occlude`, which has no steps, has none.
     settings, extra : dict
         What was asked for, and what else the attack found. ``extra["interrupted"]``: Ctrl-C ended it.
     seconds : float

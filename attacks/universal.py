@@ -70,8 +70,9 @@ def universal_perturbation(model, x, y, *, eps, norm="linf", delta=0.2, epochs=1
                     v = norm.project(v + found.x_adv - start, eps * (1 - 4 * np.finfo(v.dtype).eps))
             image = added(victim.x, v, victim.bounds)
             logits = victim.logits(image)
-            path.record(everyone, image, margin=victim.gap(logits, everyone))
-            met, gap = (a[victim.todo] for a in (victim.criterion.met(logits), victim.gap(logits, everyone)))
+            lacks = victim.gap(logits)
+            path.record(everyone, image, logits, margin=lacks)
+            met, gap = victim.criterion.met(logits)[victim.todo], lacks[victim.todo]
             best, score = max((v, (met.sum(), -gap.mean())), (best, score), key=lambda epoch: epoch[1])
             if met.mean() >= 1 - delta:
                 break
@@ -138,7 +139,7 @@ def adversarial_patch(model, x, y, *, size=9, shape="circle", rotation=22.5, sca
             at = sticker.draw(len(victim.x), rng)
             image = sticker.stuck(victim.x, patch.data, at)
             logits, value, g = victim.value_and_gradient(lambda z, i: climb(z, victim.y[i]), image)
-            path.record(everyone, image, loss=value, margin=victim.gap(logits, everyone))
+            path.record(everyone, image, logits, loss=value)
             patch.grad = minigrad.Tensor(-sticker.pulled(g, at, patch.shape) / len(g))
             adam.step()
             patch.data = np.clip(patch.data, low, high)

@@ -76,9 +76,10 @@ class Walk:
         total = np.zeros_like(x)
         for step in range(self.steps):
             logits, loss, g = self._look(x, index, step)
-            path.record(index, x, loss=loss, margin=self.victim.gap(logits, index))
+            gap = self.victim.gap(logits, index)
+            path.record(index, x, logits, loss=loss, margin=gap)
             if step:
-                self._keep(x, index, logits, restart)
+                self._keep(x, index, logits, gap, restart)
             if self.early_stop:
                 on = ~self.met[index]
                 x, g, index, total = x[on], g[on], index[on], total[on]
@@ -91,8 +92,9 @@ class Walk:
             x = self.ball.confine(x + self.ball.step(g, x, self.length[index], index), index)
         logits = self.victim.logits(x, index)
         loss = self.climb(minigrad.Tensor(logits), self.victim.y[index]).data
-        path.record(index, x, loss=loss, margin=self.victim.gap(logits, index))
-        self._keep(x, index, logits, restart, last=True)
+        gap = self.victim.gap(logits, index)
+        path.record(index, x, logits, loss=loss, margin=gap)
+        self._keep(x, index, logits, gap, restart, last=True)
 
     def _look(self, x, index, step):
         """Logits, losses and gradients; those of the clean images are known."""
@@ -101,9 +103,9 @@ class Walk:
             return self.victim.clean[index], loss[index], g[index]
         return self.victim.value_and_gradient(lambda logits, at: self.climb(logits, self.victim.y[at]), x, index)
 
-    def _keep(self, x, index, logits, restart, last=False):
+    def _keep(self, x, index, logits, gap, restart, last=False):
         """Take the images that came closer than all before, and, of the last, also those that meet the criterion."""
-        gap, met = self.victim.gap(logits, index), self.victim.criterion.take(index).met(logits)
+        met = self.victim.criterion.take(index).met(logits)
         better = (gap < self.gap[index]) | (met & (last | ~self.met[index]))
         at = index[better]
         self.best[at], self.gap[at], self.met[at], self.restart[at] = x[better], gap[better], met[better], restart
