@@ -140,9 +140,10 @@ def noise_matrix(model, x, y, *, eps=0.35, targeted=False, loss="margin", l2=0.0
 def universal_result(victim, noise, path, others, controls, rng, settings):
     """The account of one change for all images of a victim, and for `others`."""
     options = {"targeted": victim.targeted, "controls": controls, "bounds": victim.bounds, "rng": rng}
-    extra = {"noise": noise, "learned": carry_over(victim.model, noise, victim.x, victim.y, **options)}
+    extra = {"noise": noise, "learned": path.finish(lambda: carry_over(victim.model, noise, victim.x, victim.y,
+                                                                       **options))}
     if others is not None:
-        extra["carried"] = carry_over(victim.model, noise, *others, **options)
+        extra["carried"] = path.finish(lambda: carry_over(victim.model, noise, *others, **options))
     return victim.result(added(victim.x, noise, victim.bounds), trace=path.trace, interrupted=path.interrupted,
                          settings=settings | {"bounds": victim.bounds}, **extra)
 

@@ -76,8 +76,8 @@ def matrix(found, ax=None):
     cells = 100 * np.vstack([found.rate, found.control])
     ax.imshow(cells, cmap="Reds", vmin=0, vmax=100, aspect="auto")
     for (i, j), value in np.ndenumerate(cells):
-        text = f"{value:.0f} %"
-        if i < size:
+        text = "not tried" if np.isnan(value) else f"{value:.0f} %"
+        if i < size and not np.isnan(value):
             low, high = 100 * found.interval[i, j]
             text += f"\n{low:.0f} to {high:.0f}"
         ax.text(j, i, text, ha="center", va="center", fontsize=9, color="white" if value > 60 else "black")

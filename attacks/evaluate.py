@@ -13,6 +13,8 @@ import numpy as np
 from .arguments import generator, number
 from .carryover import added, shuffled
 from .gradient import pgd
+from .result import unbroken
+from .stop import Stoppable
 from .victim import Victim
 
 
@@ -32,6 +34,8 @@ class RobustnessCurve:
         The smallest of the radii at which each image was turned: 0 if wrong from the start, inf if never.
     attack : str
     settings : dict
+    interrupted : bool
+        Ctrl-C came, and larger radii were not tried.
     """
 
     eps: np.ndarray
@@ -40,6 +44,7 @@ class RobustnessCurve:
     smallest: np.ndarray
     attack: str
     settings: dict = field(default_factory=dict)
+    interrupted: bool = False
 
     def plot(self, ax=None, label=None):
         """Draw it into `ax`, with its intervals; see `charts.curve`."""
@@ -82,21 +87,23 @@ def robustness_curve(model, x, y, *, eps=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3), atta
     radii = np.unique([number(name, "eps", e) for e in np.atleast_1d(eps).tolist()] + [0.0])
     confidence = number(name, "confidence", confidence, high=1 - 1e-9, above=True)
     victim = Victim(name, model, x, y, bounds=bounds)
-    smallest, settings = np.where(victim.already, 0.0, np.inf), {}
+    smallest, settings, stop = np.where(victim.already, 0.0, np.inf), {}, Stoppable()
     for e in radii[1:]:
         standing = np.flatnonzero(np.isinf(smallest))
         if not len(standing):
             break
-        found = attack(model, victim.x[standing], victim.y[standing], eps=e, bounds=bounds, **options)
-        if found.extra.get("interrupted"):
+        with stop:
+            found = unbroken(attack(model, victim.x[standing], victim.y[standing], eps=e, bounds=bounds, **options))
+            smallest[standing[found.success]] = e
+            settings = found.settings
+        if stop.interrupted:
             radii = radii[radii < e]
             break
-        smallest[standing[found.success]] = e
-        settings = found.settings
     accuracy = (smallest > radii[:, None]).mean(1)
     interval = np.array([wilson(round(a * len(smallest)), len(smallest), confidence) for a in accuracy])
     settings = {k: v for k, v in settings.items() if k != "eps"}
-    return RobustnessCurve(radii, accuracy, interval, smallest, getattr(attack, "__name__", str(attack)), settings)
+    return RobustnessCurve(radii, accuracy, interval, smallest, getattr(attack, "__name__", str(attack)), settings,
+                           stop.interrupted)
 
 
 def from_results(name, results, confidence=0.95):
@@ -120,7 +127,8 @@ class TransferMatrix:
     ----------
     rate : ndarray (S, S)
         ``rate[i, j]``: of the examples made for network i, the part that network j gets wrong. Counted over the images
-        that *all* networks got right untouched, so that the cells compare; NaN if there is none.
+        that *all* networks got right untouched, so that the cells compare; NaN if there is none, and for what Ctrl-C
+        left undone.
     interval : ndarray (S, S, 2)
         Wilson's interval of each rate.
     control : ndarray (S,)
@@ -131,6 +139,8 @@ class TransferMatrix:
     counted : int
         How many images the rates are of.
     names : list of str
+    interrupted : bool
+        Whether Ctrl-C came.
     """
 
     rate: np.ndarray
@@ -139,6 +149,7 @@ class TransferMatrix:
     clean: np.ndarray
     counted: int
     names: list
+    interrupted: bool = False
 
     def plot(self, ax=None):
         """Draw it with its numbers; see `charts.matrix`."""
@@ -172,6 +183,8 @@ def transfer_matrix(models, x, y, *, attack=pgd, confidence=0.95, bounds=(0, 1),
     Returns
     -------
     TransferMatrix
+        After Ctrl-C in an attack, without the examples of that network and of those after it; after another while the
+        examples are tried, without what was not tried yet.
 
     References
     ----------
@@ -189,22 +202,21 @@ def transfer_matrix(models, x, y, *, attack=pgd, confidence=0.95, bounds=(0, 1),
     size = len(models)
     rate, control = np.full((size, size), np.nan), np.full(size, np.nan)
     interval = np.full((size, size, 2), np.nan)
-    if len(y):
-        options |= {"rng": rng} if "rng" in _parameters(attack) else {}
-        made = []
-        for title, model in models.items():
-            found = attack(model, x, y, bounds=bounds, **options)
-            if found.extra.get("interrupted"):
-                raise KeyboardInterrupt(f"{name}: stopped while attacking {title}")
-            made.append(found.x_adv)
+    options |= {"rng": rng} if "rng" in _parameters(attack) else {}
+    made, stop = [], Stoppable()
+    with stop:
+        for model in models.values() if len(y) else ():
+            made.append(unbroken(attack(model, x, y, bounds=bounds, **options)).x_adv)
+    with stop:
         for j, model in enumerate(models.values()):
             for i, x_adv in enumerate(made):
                 wrong = Victim(name, model, x_adv, y, bounds=bounds).already
                 rate[i, j], interval[i, j] = wrong.mean(), wilson(wrong.sum(), len(y), confidence)
-            noise = np.stack([shuffled(d, rng) for d in made[j] - x])
-            control[j] = Victim(name, model, added(x, noise, bounds), y, bounds=bounds).already.mean()
+            if j < len(made):
+                noise = np.stack([shuffled(d, rng) for d in made[j] - x])
+                control[j] = Victim(name, model, added(x, noise, bounds), y, bounds=bounds).already.mean()
     clean = np.array([1 - v.already.mean() for v in victims])
-    return TransferMatrix(rate, interval, control, clean, len(y), list(models))
+    return TransferMatrix(rate, interval, control, clean, len(y), list(models), stop.interrupted)
 
 
 def wilson(successes, trials, confidence=0.95):

@@ -225,11 +225,12 @@ def _account(victim, task, best, rngs, path, settings):
     noise = np.stack([r.permutation(d) * r.choice([-1, 1], d.size) for r, d in zip(rngs, change, strict=True)])
     noisy = np.clip(victim.x + noise.reshape(best.shape).astype(best.dtype), low, high)
     everyone = np.arange(len(best))
-    maps = {"original": task.original, "attacked": task.exact(best, everyone), "control": task.exact(noisy, everyone)}
+    maps = {"original": task.original} | {kind: path.finish(lambda image=image: task.exact(image, everyone))
+                                          for kind, image in (("attacked", best), ("control", noisy))}
     alike, control = ({"top_k": top_k_intersection(task.original, maps[kind], task.k),
                        "spearman": spearman(task.original, maps[kind]), "ssim": ssim(task.original, maps[kind])}
                       for kind in ("attacked", "control"))
-    kept = victim.logits(best).argmax(1) == victim.y
+    kept = path.finish(lambda: victim.logits(best)).argmax(1) == victim.y
     return victim.result(best, trace=path.trace, settings=settings, met=kept & (alike["top_k"] < control["top_k"]),
                          interrupted=path.interrupted, maps=maps, similarity=alike, control=control, kept=kept)
 

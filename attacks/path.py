@@ -10,9 +10,10 @@ import numpy as np
 
 from .losses import cross_entropies
 from .norms import L2, Linf
+from .stop import Stoppable
 
 
-class Path:
+class Path(Stoppable):
     """Collects one light entry a step.
 
     Parameters
@@ -36,18 +37,14 @@ class Path:
 
     def __init__(self, victim, total, callback=None, progress=False):
         self.victim, self.callback = victim, callback
-        self.trace, self.interrupted = [], False
+        self.trace = []
         self.now = victim.x.copy() if callback else None
         self.bar = _bar(victim.attack, total) if progress else None
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, kind, error, traceback):
         if self.bar is not None:
             self.bar.close()
-        self.interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
-        return self.interrupted
+        return super().__exit__(kind, error, traceback)
 
     def record(self, index, x, logits, **values):
         """One step of the samples at `index`, whose images are x now.

@@ -17,6 +17,7 @@ import numpy as np
 import minigrad
 
 from .arguments import count, generator, number
+from .stop import Stoppable
 from .streams import streams
 from .victim import Victim
 
@@ -121,18 +122,16 @@ class Smoothed:
         n0, n, batch_size = (count("certify", k, v) for k, v in (("n0", n0), ("n", n), ("batch_size", batch_size)))
         victim, rng = Victim("certify", self.model, x, y, bounds=bounds), generator("certify", rng)
         first, second = (self._streams(victim, rng) for _ in "12")
-        chosen, p, interrupted = np.zeros(len(victim.x), int), np.zeros(len(victim.x)), False
-        try:
+        chosen, p, stop = np.zeros(len(victim.x), int), np.zeros(len(victim.x)), Stoppable()
+        with stop:
             for i in tqdm(range(len(p)), desc="certify", leave=False, disable=not progress):
                 chosen[i] = self._votes(victim, victim.x[i], first[i], n0, batch_size).argmax()
                 won = int(self._votes(victim, victim.x[i], second[i], n, batch_size)[chosen[i]])
                 p[i] = binomtest(won, n, alternative="greater").proportion_ci(1 - alpha, "exact").low
-        except KeyboardInterrupt:
-            interrupted = True
         holds = p > 0.5
         radius = np.where(holds, self.sigma * norm.ppf(np.where(holds, p, 0.5)), 0.0)
         predicted = np.where(holds, chosen, ABSTAIN)
-        return Certificates(predicted, radius, p, predicted == victim.y, self.sigma, alpha, interrupted)
+        return Certificates(predicted, radius, p, predicted == victim.y, self.sigma, alpha, stop.interrupted)
 
     def _streams(self, victim, rng):
         """Chance for each image; it does not depend on the labels."""

@@ -145,10 +145,10 @@ def adversarial_patch(model, x, y, *, size=9, shape="circle", rotation=22.5, sca
             patch.data = np.clip(patch.data, low, high)
     image = sticker.stuck(victim.x, patch.data, sticker.draw(len(victim.x), rng))
     options = {"targeted": targeted, "bounds": victim.bounds, "controls": controls, "rng": rng}
-    extra = {"patch": patch.data, "opaque": sticker.opaque,
-             "learned": _stuck_over(model, sticker, patch.data, victim.x, victim.y, **options)}
+    extra = {"patch": patch.data, "opaque": sticker.opaque, "learned": path.finish(
+        lambda: _stuck_over(model, sticker, patch.data, victim.x, victim.y, **options))}
     if others is not None:
-        extra["carried"] = _stuck_over(model, sticker, patch.data, *others, **options)
+        extra["carried"] = path.finish(lambda: _stuck_over(model, sticker, patch.data, *others, **options))
     return victim.result(image, trace=path.trace, interrupted=path.interrupted, settings={
         "size": size, "shape": shape, "rotation": rotation, "scale": scale, "placement": placement, "steps": steps,
         "lr": lr, "loss": loss, "targeted": targeted, "bounds": victim.bounds}, **extra)

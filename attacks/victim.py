@@ -12,6 +12,7 @@ import minigrad
 from .arguments import count, limits
 from .criteria import Misclassified, Targeted, margin
 from .result import AttackResult, distances
+from .stop import Stoppable
 
 
 class Victim:
@@ -138,11 +139,9 @@ class Victim:
         x_adv = np.where(self.already.reshape(-1, *(1,) * (self.x.ndim - 1)), self.x, x_adv)
         spent = self.queries.copy()
         if met is None:
-            try:
-                logits = self.logits(x_adv)
-            except KeyboardInterrupt:  # it ends the attack, which is over; without this pass all would be lost
-                logits, extra["interrupted"] = self.logits(x_adv), True
-            met = self.criterion.met(logits)
+            stop = Stoppable()
+            met = self.criterion.met(stop.finish(lambda: self.logits(x_adv)))
+            extra |= {"interrupted": True} if stop.interrupted else {}
         status = np.where(self.already, "already_wrong", np.where(met, "success", "failed"))
         return AttackResult(x_adv, self.attack, status, distances(x_adv, self.x), spent, self.gradients, list(trace),
                             dict(settings or {}), time.perf_counter() - self.start, extra, self.x)

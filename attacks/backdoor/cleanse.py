@@ -17,6 +17,7 @@ import minigrad
 from minigrad import functional as F
 
 from ..arguments import count, generator, number
+from ..stop import Stoppable
 from .cost import Cost
 from .found import Cleansed
 from .subject import subject
@@ -74,8 +75,8 @@ def neural_cleanse(model, x, *, restarts=1, steps=100, batch_size=16, lr=0.1, in
     restarts, (x, classes) = count(name, "restarts", restarts), subject(name, model, x)
     order, *own = generator(name, rng).spawn(restarts * classes + 1)
     searches = [Search(i % classes, x.shape[1:], x.dtype, r, lr, Cost(**steering)) for i, r in enumerate(own)]
-    trace, interrupted, bar = [], False, _bar(steps) if progress else None
-    try:
+    trace, stop, bar = [], Stoppable(), _bar(steps) if progress else None
+    with stop:
         for step in range(steps):
             going = [search for search in searches if not search.cost.settled]
             if not going:
@@ -90,14 +91,12 @@ def neural_cleanse(model, x, *, restarts=1, steps=100, batch_size=16, lr=0.1, in
             if callback:
                 parts = (np.stack([getattr(s, part)() for s in searches]) for part in ("mask", "pattern"))
                 callback(step, *(part.reshape(restarts, classes, *part.shape[1:]) for part in parts), trace[-1])
-    except KeyboardInterrupt:
-        interrupted = True
     if bar:
         bar.close()
     best = [min(searches[k::classes], key=lambda search: search.smallest) for k in range(classes)]
     masks, patterns = (np.stack([search.best[i] for search in best]) for i in (0, 1))
     return Cleansed(masks, patterns, [s.smallest < np.inf for s in best], trace, time.perf_counter() - start,
-                    interrupted)
+                    stop.interrupted)
 
 
 class Search:

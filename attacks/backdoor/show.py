@@ -70,13 +70,15 @@ def suspicion(found, planted=None, ax=None):
     -------
     matplotlib Axes
     """
+    if not found.scored.any():
+        raise ValueError(f"suspicion: {found.detector} was stopped before any sample had a score; run it again")
     if ax is None:
         import matplotlib.pyplot as plt
 
         ax = plt.subplots(figsize=(5, 3), layout="constrained")[1]
-    kinds = {"all samples": np.ones(len(found), bool)} if planted is None else {
-        "others": ~np.asarray(planted), "planted": np.asarray(planted)}
-    edges = np.linspace(found.scores.min(), found.scores.max() + 1e-12, 41)
+    kinds = {"all samples": found.scored} if planted is None else {
+        "others": found.scored & ~np.asarray(planted), "planted": found.scored & np.asarray(planted)}
+    edges = np.linspace(np.nanmin(found.scores), np.nanmax(found.scores) + 1e-12, 41)
     for (name, members), colour in zip(kinds.items(), (BLUE, ORANGE)):
         share = np.full(members.sum(), 1 / max(1, members.sum()))
         ax.hist(found.scores[members], edges, weights=share, alpha=0.6, color=colour,

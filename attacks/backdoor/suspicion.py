@@ -12,28 +12,37 @@ class Suspicion:
     ----------
     detector : str
     scores : ndarray (N,)
-        The higher the more suspicious.
+        The higher the more suspicious; NaN where Ctrl-C came first.
     flagged : ndarray of bool (N,)
     details : dict
         What the detector says besides, as it documents.
+    interrupted : bool
+        Whether Ctrl-C came. Rates and pictures are then of the samples that have a score.
     """
 
     detector: str
     scores: np.ndarray
     flagged: np.ndarray
     details: dict = field(default_factory=dict)
+    interrupted: bool = False
+
+    @property
+    def scored(self):
+        """Which samples have a score: booleans (N,)."""
+        return ~np.isnan(self.scores)
 
     def auroc(self, planted):
         """The chance that a planted sample scores above another one, ties half: 1 separates, 0.5 guesses."""
-        return auroc(self.scores, planted)
+        planted = _known(self.scores, planted)
+        return auroc(self.scores[self.scored], planted[self.scored])
 
     def recall(self, planted):
         """The part of the planted samples that is flagged."""
-        return float(self.flagged[_known(self.flagged, planted)].mean())
+        return float(self.flagged[_known(self.flagged, planted) & self.scored].mean())
 
     def false_positives(self, planted):
         """The part of the other samples that is flagged."""
-        return float(self.flagged[~_known(self.flagged, planted)].mean())
+        return float(self.flagged[~_known(self.flagged, planted) & self.scored].mean())
 
     def plot(self, planted=None, ax=None):
         """Draw the distribution of the scores, planted samples apart if they are known; returns the axes."""

@@ -106,6 +106,48 @@ def test_ctrl_c_in_the_last_pass_loses_nothing(name):
     assert found.extra["interrupted"] and (found.status == "success").any()
 
 
+def test_a_manipulated_map_survives_ctrl_c_wherever_it_comes():
+    options = {"eps": 0.1, "steps": 3}
+    free = Stops(np.inf)
+    whole = attacks.manipulate_map(free, X[:3], Y[:3], rng=rng(), **options)
+    assert not whole.extra["interrupted"]
+    for k in range(3, free.calls + 1):  # the clean pass and the original map come first
+        found = attacks.manipulate_map(Stops(k), X[:3], Y[:3], rng=rng(), **options)
+        assert found.extra["interrupted"] and set(found.extra["maps"]) == {"original", "attacked", "control"}
+    np.testing.assert_array_equal(found.x_adv, whole.x_adv)
+    np.testing.assert_array_equal(found.extra["maps"]["control"], whole.extra["maps"]["control"])
+
+
+@pytest.mark.parametrize("name", ["noise_matrix", "adversarial_patch", "universal_perturbation"])
+def test_what_was_learned_survives_ctrl_c_in_its_account(name):
+    options = {"noise_matrix": {"steps": 3}, "adversarial_patch": {"size": 3, "steps": 3}}.get(name, {
+        "eps": 0.2, "epochs": 1})
+    free = Stops(np.inf)
+    whole = getattr(attacks, name)(free, X, Y, others=(X, Y), controls=2, rng=rng(), **options)
+    for k in (free.calls - 3, free.calls - 1):
+        found = getattr(attacks, name)(Stops(k), X, Y, others=(X, Y), controls=2, rng=rng(), **options)
+        assert found.extra["interrupted"] and not whole.extra["interrupted"]
+        key = "patch" if name == "adversarial_patch" else "noise"
+        np.testing.assert_array_equal(found.extra[key], whole.extra[key])
+
+
+def test_strip_keeps_the_scores_it_has():
+    options = {"n_samples": 5}
+    whole = attacks.backdoor.strip(MODEL, X, X[:4], rng=rng(), **options)
+    assert not whole.interrupted and whole.scored.all()
+    found = attacks.backdoor.strip(Stops(1 + 4 + 3), X, X[:4], rng=rng(), **options)  # in the third image's
+    assert found.interrupted and found.details["threshold"] == whole.details["threshold"]
+    np.testing.assert_array_equal(found.scores[:2], whole.scores[:2])
+    assert np.isnan(found.scores[2:]).all() and not found.flagged[2:].any()
+    planted = np.arange(8) % 2 == 0
+    assert found.auroc(planted) == whole.scores[:2].argmin() and found.plot(planted).patches
+    early = attacks.backdoor.strip(Stops(3), X, X[:4], rng=rng(), **options)
+    assert early.interrupted and not early.scored.any() and not early.flagged.any()
+    assert np.isnan(early.details["threshold"])
+    with pytest.raises(ValueError, match="strip was stopped before any sample had a score; run it again"):
+        early.plot()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_noise_matrix_stays_in_its_ball_on_every_image(dtype):
     model, x = subjects.cnn(dtype), X.astype(dtype)
