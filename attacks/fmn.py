@@ -20,15 +20,17 @@ def fmn(model, x, y, *, norm="l2", targeted=False, steps=100, max_stepsize=1.0, 
         bounds=(0, 1), rng=None, callback=None, progress=False):
     """The nearest adversarial image in Linf, L2, L1 or L0, by gradient steps projected into a ball that adapts.
 
-        eps <- |d|_p + |gap| / |g|_q                 until an adversarial image was found,
+        eps <- |d|_p + max(|gap| / |g|_q, least)     until an adversarial image was found,
         eps <- min(eps (1 - gamma_t), |best|_p)      where the image is adversarial,
         eps <- eps (1 + gamma_t)                     where it is not,
         d   <- clip(x + project(d + a_t g / |g|_2, eps)) - x
 
     with g the gradient of minus the gap, the lead of the class to leave over the one to reach; a_t falls from
     `max_stepsize` to `min_stepsize` and gamma_t from `gamma` to 0.001 along a cosine. In L0 eps counts pixels, and
-    changes by at least one. g is zero where a pixel is at its bound and would have to leave it: the paper counts what
-    the box then cuts off as progress, and on digits, most of whose pixels are black, a third of the walks get stuck.
+    changes by at least one. `least` is 8 roundings (1e-6 in float32) of the distance to the farthest corner of the
+    box: where two logits are equal the gap is 0, and an image on the boundary would stay there. g is zero where a
+    pixel is at its bound and would have to leave it: the paper counts what the box then cuts off as progress, and on
+    digits, most of whose pixels are black, a third of the walks get stuck.
 
     Parameters
     ----------
@@ -70,6 +72,7 @@ def fmn(model, x, y, *, norm="l2", targeted=False, steps=100, max_stepsize=1.0, 
     start = victim.x[index]
     image, epsilon = start, np.ones(len(index)) if norm == L0() else np.full(len(index), np.inf)
     farthest = norm.distance(np.where(bounds[1] - start > start - bounds[0], bounds[1] - start, start - bounds[0]))
+    least = 8 * np.finfo(start.dtype).eps * farthest
     with Path(victim, steps + 1, callback, progress) as path:
         for step in range(steps if len(index) else 0):
             decay = (1 + math.cos(math.pi * step / steps)) / 2
@@ -78,8 +81,8 @@ def fmn(model, x, y, *, norm="l2", targeted=False, steps=100, max_stepsize=1.0, 
             met = best.offer(index, image, logits, norm.distance(image - start))
             adapt = _count if norm == L0() else _radius
             epsilon = adapt(epsilon, met, 0.001 + (gamma - 0.001) * decay, best.size[index],
-                            lambda g=gradient, z=logits, now=image: norm.distance(now - start) + _to_boundary(
-                                victim, norm, index, z, g))
+                            lambda g=gradient, z=logits, now=image: norm.distance(now - start) + np.maximum(
+                                _to_boundary(victim, norm, index, z, g), least))
             epsilon = np.minimum(epsilon, farthest)
             path.record(index, image, logits, epsilon=epsilon)
             step_taken = L2().steepest(gradient) * per_sample(last + (max_stepsize - last) * decay, gradient)

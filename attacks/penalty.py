@@ -26,8 +26,9 @@ class Hinge:
         return np.maximum(0, self.victim.gap(logits, index) + self.confidence)
 
     def weights(self, logits, index):
-        """Its derivative by the logits, (n, K)."""
-        short = self.value(logits, index) > 0
+        """Its derivative by the logits, (n, K); where it is 0 and equal logits keep the label, that of its slope."""
+        value = self.value(logits, index)
+        short = (value > 0) | (value == 0) & ~self.criterion.take(index).met(logits)
         return short[:, None] * gap_weights(logits, self.victim.y[index], self.victim.targeted)
 
 

@@ -192,6 +192,42 @@ def test_equal_logits_do_not_confuse_deepfool():
     assert attacks.deepfool(model, x, np.array([1])).success.all()
 
 
+MINIMA = [("fmn", {"norm": "l2"}), ("fmn", {"norm": "linf"}), ("fmn", {"norm": "l1"}), ("fmn", {"norm": "l0"}),
+          ("ead", {"initial_const": 1.0, "binary_search_steps": 5, "steps": 50}),
+          ("carlini_wagner", {"initial_const": 1.0, "binary_search_steps": 3, "steps": 80})]  # fmt: skip
+
+
+def dense(weight):
+    return lambda x: F.linear(x.reshape(len(x.data), -1), minigrad.Tensor(weight.astype(x.dtype)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("name", "options"), MINIMA)
+@pytest.mark.parametrize("targeted", [False, True])
+def test_an_image_on_the_boundary_is_pushed_over_it(name, options, targeted, dtype):
+    """Two equal logits of unequal gradients: the gap is 0, and yet the first of them is the answer."""
+    model, x = dense(np.array([[4.0, 0, 1, 0], [0, 4, 0, 1], [0, 0, 0, 0]])), np.full((3, 1, 2, 2), 0.5, dtype)
+    x[1:, 0, 0, 0] = 0.6, 0.7
+    y = np.zeros(3, int) + targeted
+    found = getattr(attacks, name)(model, x, y, targeted=targeted, rng=rng(), **options)
+    assert found.success.all() and np.isfinite(found.x_adv).all()
+    if options.get("norm") != "l0":
+        assert found.distance["l2"][0] < 0.02 < found.distance["l2"][1]
+    alone = getattr(attacks, name)(model, x[1:], y[1:], targeted=targeted, rng=rng(), **options)
+    subjects.same(found.x_adv[1:], alone.x_adv)
+
+
+@pytest.mark.parametrize(("name", "options"), MINIMA)
+def test_equal_logits_of_equal_gradients_are_a_failure_of_their_sample_only(name, options):
+    """Classes 0 and 1 have the same weights: the lead over the best other class is 0 and has no slope."""
+    model = dense(np.array([[1.0, 0, 1, 0], [1, 0, 1, 0], [0, 2, 0, 1]]))
+    x = np.array([[0.9, 0.1, 0.9, 0.1], [0.4, 0.6, 0.4, 0.6]], np.float32).reshape(2, 1, 2, 2)
+    found = getattr(attacks, name)(model, x, np.array([0, 2]), rng=rng(), **options)
+    assert found.status.tolist() == ["failed", "success"]
+    np.testing.assert_allclose(found.x_adv[0], x[0], atol=1e-6)  # Carlini-Wagner's tanh(w) is nearly x
+    assert all(np.isfinite(entry["loss"][~np.isnan(entry["l2"])]).all() for entry in found.trace)
+
+
 def test_surer_examples_are_asked_of_images_that_are_wrong_already_too():
     wrong = (subjects.predicted(MODEL, X) + 1) % 4  # already wrong, but by less than 100 logits
     found = attacks.carlini_wagner(MODEL, X[:2], wrong[:2], confidence=100.0, steps=3)
