@@ -11,7 +11,7 @@ from .norms import L0, Linf
 from .path import Path
 from .penalty import norm_among
 from .streams import streams
-from .victim import Victim
+from .victim import Victim, check_pictures
 
 HALVED = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries: from there on squares are half as large
 
@@ -57,8 +57,7 @@ def square(model, x, y, *, eps, norm="linf", n_queries=5000, p_init=0.8, rescale
     norm = norm_among("square", norm, ("linf", "l2"))
     n_queries, p_init = count("square", "n_queries", n_queries), number("square", "p_init", p_init, high=1, above=True)
     victim = Victim("square", model, x, y, targeted=targeted, bounds=bounds)
-    if victim.x.ndim != 4:
-        raise ValueError(f"square: x has shape {victim.x.shape}, expected images (N, C, H, W)")
+    check_pictures("square", victim.x, "it changes squares")
     eps = np.broadcast_to(radius("square", eps, len(victim.x)), len(victim.x))
     chance, ball = streams(rng, victim.x, victim.y), Ball(norm, victim.x, eps, victim.bounds)
     first, change = (_stripes, _one_square) if isinstance(norm, Linf) else (_tiles, _moved_mass)
@@ -191,8 +190,7 @@ def one_pixel(model, x, y, *, pixels=1, steps=100, population=400, targeted=Fals
     pixels, steps = count("one_pixel", "pixels", pixels), count("one_pixel", "steps", steps)
     population = count("one_pixel", "population", population, low=5)
     victim = Victim("one_pixel", model, x, y, targeted=targeted, bounds=bounds)
-    if victim.x.ndim != 4:
-        raise ValueError(f"one_pixel: x has shape {victim.x.shape}, expected images (N, C, H, W)")
+    check_pictures("one_pixel", victim.x, "it changes whole pixels")
     chance, best = streams(rng, victim.x, victim.y), Best(victim)
     with Path(victim, len(victim.todo), callback, progress) as path:
         for i in victim.todo:

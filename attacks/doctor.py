@@ -13,7 +13,7 @@ from .blackbox import square
 from .gradient import fgsm, pgd
 from .losses import objective
 from .result import unbroken
-from .victim import Victim
+from .victim import Victim, check_pictures
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ def doctor(model, x, y, *, eps=0.1, steps=40, queries=500, substitute=None, boun
     eps = number(name, "eps", eps, above=True)
     rng = generator(name, rng)
     victim = Victim(name, model, x, y, bounds=bounds)
+    check_pictures(name, victim.x, "one of its attacks is Square")
     index = victim.todo
     if not len(index):
         raise ValueError(f"{name}: the model gets none of the {len(victim.x)} images right; check the labels")

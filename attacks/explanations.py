@@ -13,12 +13,12 @@ import minigrad
 from minigrad import functional as F
 from minigrad import ops
 
-from .arguments import choice, count, number, radius
+from .arguments import choice, count, limits, number, radius
 from .ball import Ball
 from .path import Path
 from .similarity import spearman, ssim, top_k, top_k_intersection
 from .streams import streams
-from .victim import Victim
+from .victim import Victim, check_pictures, checked_images
 from .walk import walkable
 
 GOALS = ("top_k", "mass_center", "target")
@@ -115,7 +115,8 @@ def manipulate_map(model, x, y=None, *, eps, goal="top_k", target_map=None, k=No
     goal, steps = choice(name, "goal", goal, GOALS), count(name, "steps", steps)
     beta, rel_stepsize = number(name, "beta", beta, above=True), number(name, "rel_stepsize", rel_stepsize, above=True)
     explain = explainer if callable(explainer) else MAPS[choice(name, "explainer", explainer, tuple(MAPS))]
-    x = np.asarray(x)
+    x = checked_images(name, x, limits(name, bounds))
+    check_pictures(name, x, "a heat map has rows and columns")
     victim = Victim(name, model, x, np.zeros(len(x), int) if y is None else y, bounds=bounds)
     victim.y = victim.clean.argmax(1) if y is None else victim.y
     victim.already = victim.clean.argmax(1) != victim.y

@@ -168,7 +168,7 @@ def image_to_image(model, x, y, *, beta=1.0, start="image", steps=200, lr=0.02, 
     begin = victim.x if start == "image" else np.stack([r.uniform(low, high, victim.x.shape[1:]) for r in rngs])
 
     def penalty(image, index):
-        return beta * ((image - victim.x[index]) ** 2).sum((1, 2, 3))
+        return beta * ((image - victim.x[index]) ** 2).sum(tuple(range(1, image.ndim)))
 
     def around(image, step):
         return victim.value_and_gradient(_logit(victim), image, penalty=penalty)

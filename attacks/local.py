@@ -8,11 +8,11 @@ from itertools import product
 
 import numpy as np
 
-from .arguments import choice, count, generator, number
+from .arguments import choice, count, generator, limits, number
 from .ball import as_mask
 from .path import Path
 from .streams import streams
-from .victim import Victim
+from .victim import Victim, check_pictures, checked_images
 from .warp import places, read
 
 
@@ -86,8 +86,7 @@ def spatial(model, x, y, *, max_rotation=30.0, max_translation=3.0, num_rotation
     angles = _grid(max_rotation, count(name, "num_rotations", num_rotations))
     shifts = _grid(max_translation, count(name, "num_translations", num_translations))
     victim = Victim(name, model, x, y, targeted=targeted, bounds=bounds)
-    if victim.x.ndim != 4:
-        raise ValueError(f"{name}: x has shape {victim.x.shape}, expected (N, C, H, W)")
+    check_pictures(name, victim.x, "it turns and shifts them")
 
     def size(move):
         return sum((v / limit) ** 2 for v, limit in zip(move, (max_rotation, max_translation, max_translation),
@@ -140,6 +139,7 @@ def noise_baselines(model, x, y, *, kinds=BASELINES, strengths=20, max_blur=0.25
     Parameters
     ----------
     model, x, y, targeted, bounds : as in `occlude`
+        x may also be vectors (N, features), but for the blur.
     kinds : names of the above
     strengths : int
     max_blur : float
@@ -155,7 +155,9 @@ def noise_baselines(model, x, y, *, kinds=BASELINES, strengths=20, max_blur=0.25
     name = "noise_baselines"
     kinds = [choice(name, "kinds", kind, BASELINES) for kind in ([kinds] if isinstance(kinds, str) else kinds)]
     strengths, max_blur = count(name, "strengths", strengths), number(name, "max_blur", max_blur)
-    rng = generator(name, rng)
+    x, rng = checked_images(name, x, limits(name, bounds)), generator(name, rng)
+    if "blur" in kinds:
+        check_pictures(name, x, "'blur' mixes neighbours (kinds without it take any shape)")
     found = {}
     for kind in kinds:
         found[kind] = _baseline(kind, model, x, y, strengths, max_blur, targeted, bounds, rng, progress)
@@ -189,7 +191,7 @@ def _baseline(kind, model, x, y, strengths, max_blur, targeted, bounds, rng, pro
 def _drawn(kind, victim, rng):
     """The random numbers of a kind, from each sample's own generator."""
     draw = {"gaussian_noise": lambda r, s: r.standard_normal(s), "uniform_noise": lambda r, s: r.uniform(-1, 1, s),
-            "salt_and_pepper": lambda r, s: r.uniform(-1, 1, (1, *s[1:]))}.get(kind)  # fmt: skip
+            "salt_and_pepper": lambda r, s: r.uniform(-1, 1, (1, *s[1:]) if len(s) == 3 else s)}.get(kind)  # fmt: skip
     if draw is None:
         return np.zeros(len(victim.x))
     return np.stack([draw(r, victim.x.shape[1:]) for r in streams(rng, victim.x, victim.y)])

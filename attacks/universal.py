@@ -14,7 +14,7 @@ from .losses import objective
 from .norms import as_norm
 from .path import Path
 from .result import unbroken
-from .victim import Victim
+from .victim import Victim, check_pictures
 from .warp import places, read, spread
 
 
@@ -129,6 +129,7 @@ def adversarial_patch(model, x, y, *, size=9, shape="circle", rotation=22.5, sca
     lr, controls = number(name, "lr", lr, above=True), count(name, "controls", controls, low=0)
     climb = objective(name, loss, targeted)
     victim = Victim(name, model, x, y, targeted=targeted, bounds=bounds)
+    check_pictures(name, victim.x, "a sticker has a place on them")
     sticker = Sticker(name, victim.x.shape[2:], size, shape, rotation, scale, placement)
     channels, (low, high) = victim.x.shape[1], map(victim.x.dtype.type, victim.bounds)
     patch = minigrad.Tensor(np.full((channels, size, size), (low + high) / 2, victim.x.dtype))

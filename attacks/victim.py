@@ -185,6 +185,13 @@ def checked_images(attack, x, bounds):
     return x
 
 
+def check_pictures(attack, x, why):
+    """That x has rows and columns, (N, C, H, W), which most attacks do not need; `why` says what this one does."""
+    if x.ndim != 4:
+        fix = "x[:, None] adds a channel" if x.ndim == 3 else "reshape x, and let the model begin with nn.Flatten()"
+        raise ValueError(f"{attack}: x has shape {x.shape}, expected images (N, C, H, W), since {why}; {fix}")
+
+
 def _check_mode(attack, model):
     if isinstance(model, minigrad.nn.Module) and any(module.training for module in model.modules()):
         raise ValueError(f"{attack}: the model is in training mode, where batch norm and dropout make every answer "

@@ -18,6 +18,7 @@ from minigrad import functional as F
 
 from ..arguments import count, generator, number
 from ..stop import Stoppable
+from ..victim import check_pictures
 from .cost import Cost
 from .found import Cleansed
 from .subject import subject
@@ -73,6 +74,7 @@ def neural_cleanse(model, x, *, restarts=1, steps=100, batch_size=16, lr=0.1, in
                 "multiplier": number(name, "cost_multiplier", cost_multiplier, low=1, above=True),
                 "patience": count(name, "patience", patience), "early_stop": early_stop}
     restarts, (x, classes) = count(name, "restarts", restarts), subject(name, model, x)
+    check_pictures(name, x, "a mask covers rows and columns of them")
     order, *own = generator(name, rng).spawn(restarts * classes + 1)
     searches = [Search(i % classes, x.shape[1:], x.dtype, r, lr, Cost(**steering)) for i, r in enumerate(own)]
     trace, stop, bar = [], Stoppable(), _bar(steps) if progress else None

@@ -53,7 +53,7 @@ def strip(model, x, clean, *, n_samples=100, weights=(1.0, 1.0), frr=0.01, rng=N
     n_samples, (a, b) = count("strip", "n_samples", n_samples), _pair(weights)
     frr = number("strip", "frr", frr, high=1, above=True)
     x, clean = subject("strip", model, x)[0], checked_images("strip", clean, (0, 1))
-    if clean.ndim != 4 or clean.shape[1:] != x.shape[1:] or len(clean) < 2:
+    if clean.shape[1:] != x.shape[1:] or len(clean) < 2:
         raise ValueError(f"strip: clean has shape {clean.shape}, expected at least 2 images like those of x, "
                          f"(M, {', '.join(map(str, x.shape[1:]))})")
     of_x, of_clean = _chances(rng, x), _chances(rng, clean)
