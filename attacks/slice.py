@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .arguments import count, generator, number
-from .norms import L0, as_norm
+from .norms import L0, as_norm, per_sample
 from .victim import Victim
 
 
@@ -113,13 +113,16 @@ def decision_slice(model, x, y, x_adv, *, film=None, extent=1.6, points=81, boun
     other -= (other * forward).sum() * forward
     other /= np.linalg.norm(other)
     right = up = np.linspace(-extent * distance, extent * distance, points)
-    plane = (x + right[None, :, None, None, None] * forward + up[:, None, None, None, None] * other)
-    plane = plane.reshape(-1, *x.shape).astype(victim.x.dtype)
-    logits = victim.logits(plane, np.zeros(len(plane), int))
+    logits, inside = [], []
+    for start in range(0, points**2, victim.batch_size):  # the whole plane would be points^2 images
+        i, j = np.divmod(np.arange(start, min(start + victim.batch_size, points**2)), points)
+        part = (x + per_sample(right[j], x[None]) * forward + per_sample(up[i], x[None]) * other).astype(victim.x.dtype)
+        logits.append(victim.logits(part, np.zeros(len(part), int)))
+        inside.append(((part >= bounds[0]) & (part <= bounds[1])).reshape(len(part), -1).all(1))
+    logits, inside = np.concatenate(logits), np.concatenate(inside)
     others = np.delete(logits, y, axis=1)
     steps = np.array([image - x for image in film.images] if film else []).reshape(-1, x.size)
     path = steps @ np.stack([forward.ravel(), other.ravel()], 1)
-    inside = ((plane >= bounds[0]) & (plane <= bounds[1])).reshape(len(plane), -1).all(1)
     shape = points, points
     return DecisionSlice(right, up, logits.argmax(1).reshape(shape), (logits[:, y] - others.max(1)).reshape(shape),
                          path, distance, inside.reshape(shape), int(y), np.stack([forward, other]))

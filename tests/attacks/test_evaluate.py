@@ -1,5 +1,7 @@
 """Curves, matrices, slices and the doctor: on models whose answers are known, and on masked ones."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -90,6 +92,22 @@ def test_a_slice_of_a_linear_model_is_cut_by_a_line_where_the_distance_says(data
     assert_allclose(plane.path[-1], [plane.adversarial, 0], atol=1e-9)
     assert (plane.predicted[plane.margin > 0] == y[0]).all() and (plane.predicted[plane.margin < 0] != y[0]).all()
     assert plane.plot(eps=0.1, classes=["zero", "one"]).images and plane.plot(eps=0.1, norm="linf").images
+
+
+def test_a_slice_never_holds_its_whole_plane(data):
+    x, y = np.full((64, 64), 0.5), 0
+    x_adv, sizes = x + 0.01, []
+
+    def model(images):
+        sizes.append(len(images.data))
+        return linear(images[:, :2, :2])
+
+    tracemalloc.start()
+    plane = decision_slice(model, x, y, x_adv, points=60, rng=np.random.default_rng(0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sum(sizes[1:]) == 3600 and max(sizes) == 256 and plane.margin.shape == plane.inside.shape == (60, 60)
+    assert peak < 0.5 * 3600 * x.nbytes
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
