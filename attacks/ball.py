@@ -67,6 +67,29 @@ class Ball:
         return toward(x, d * per_sample(slack * eps / self.norm.distance(d), d))
 
 
+class SharedBall:
+    """Where one change for all images may be: within `eps` itself, and so that every image with it is in its own ball.
+
+    The second does not follow from the first: x + d is rounded, and the image may be farther from x than d is long.
+
+    Parameters
+    ----------
+    norm, x, eps, bounds : as of `Ball`, eps one number
+    """
+
+    def __init__(self, norm, x, eps, bounds):
+        room = bounds[1] - bounds[0]
+        self.change, self.images = Ball(norm, np.zeros_like(x[:1]), eps, (-room, room)), Ball(norm, x, eps, bounds)
+
+    def confine(self, d):
+        """The change d (1, ...), brought into the ball."""
+        return self.change.confine(d, [0])
+
+    def added(self, d, index=slice(None)):
+        """The images at `index` with the change."""
+        return self.images.confine(self.images.x[index] + d, index)
+
+
 def _rounded_down(eps, dtype):
     """eps in a dtype that may not hold it, not above it: float32(0.3) is 0.3 and a hundred-millionth."""
     eps = np.asarray(eps, np.float64)

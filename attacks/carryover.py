@@ -10,7 +10,9 @@ import numpy as np
 import minigrad
 
 from .arguments import count, generator, limits, number
+from .ball import SharedBall
 from .losses import objective
+from .norms import Linf
 from .path import Path
 from .victim import Victim
 
@@ -121,30 +123,31 @@ def noise_matrix(model, x, y, *, eps=0.35, targeted=False, loss="margin", l2=0.0
     steps, climb = count(name, "steps", steps), objective(name, loss, targeted)
     victim = Victim(name, model, x, y, targeted=targeted, bounds=bounds)
     everyone = np.arange(len(victim.x))
-    limit = victim.x.dtype.type(eps * (1 - 4 * np.finfo(victim.x.dtype).eps))  # x + noise - x may be larger than noise
+    ball = SharedBall(Linf(), victim.x, eps, victim.bounds)
     noise = minigrad.Tensor(np.zeros((1, *victim.x.shape[1:]), victim.x.dtype))
     adam = minigrad.optim.Adam([noise], lr=lr)
     with Path(victim, steps, callback, progress) as path:
         for _ in range(steps):
-            image = added(victim.x, noise.data, victim.bounds)
+            image = ball.added(noise.data)
             logits, value, g = victim.value_and_gradient(lambda z, at: climb(z, victim.y[at]), image)
             path.record(everyone, image, logits, loss=value)
             uphill = _reaching(g, victim.x + noise.data, victim.bounds).mean(0, keepdims=True)
             noise.grad = minigrad.Tensor(l2 * noise.data - uphill)
             adam.step()
-            noise.data = np.clip(noise.data, -limit, limit)
-    return universal_result(victim, noise.data[0], path, others, controls, rng,
+            noise.data = ball.confine(noise.data)
+    return universal_result(victim, ball, noise.data, path, others, controls, rng,
                             {"eps": eps, "loss": loss, "l2": l2, "steps": steps, "lr": lr, "targeted": targeted})
 
 
-def universal_result(victim, noise, path, others, controls, rng, settings):
-    """The account of one change for all images of a victim, and for `others`."""
+def universal_result(victim, ball, change, path, others, controls, rng, settings):
+    """The account of one change (1, C, H, W) for all images of a victim, and for `others`."""
+    noise = change[0]
     options = {"targeted": victim.targeted, "controls": controls, "bounds": victim.bounds, "rng": rng}
     extra = {"noise": noise, "learned": path.finish(lambda: carry_over(victim.model, noise, victim.x, victim.y,
                                                                        **options))}
     if others is not None:
         extra["carried"] = path.finish(lambda: carry_over(victim.model, noise, *others, **options))
-    return victim.result(added(victim.x, noise, victim.bounds), trace=path.trace, interrupted=path.interrupted,
+    return victim.result(ball.added(change), trace=path.trace, interrupted=path.interrupted,
                          settings=settings | {"bounds": victim.bounds}, **extra)
 
 

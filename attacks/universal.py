@@ -8,7 +8,8 @@ import numpy as np
 import minigrad
 
 from .arguments import choice, count, generator, number
-from .carryover import CarryOver, added, universal_result
+from .ball import SharedBall
+from .carryover import CarryOver, universal_result
 from .deepfool import deepfool
 from .losses import objective
 from .norms import as_norm
@@ -57,18 +58,19 @@ def universal_perturbation(model, x, y, *, eps, norm="linf", delta=0.2, epochs=1
     eps, delta = number(name, "eps", eps), number(name, "delta", delta, high=1)
     epochs, norm = count(name, "epochs", epochs), as_norm(name, choice(name, "norm", norm, ("linf", "l2")))
     victim = Victim(name, model, x, y, bounds=bounds)
-    everyone, v = np.arange(len(victim.x)), np.zeros((1, *victim.x.shape[1:]), victim.x.dtype)
+    ball, everyone = SharedBall(norm, victim.x, eps, victim.bounds), np.arange(len(victim.x))
+    v = np.zeros_like(victim.x[:1])
     best, score = None, (-1, np.nan)
     with Path(victim, epochs, callback, progress) as path:
         for _ in range(epochs if len(victim.todo) else 0):
             for i in rng.permutation(victim.todo):
-                start, label = added(victim.x[i:i + 1], v, victim.bounds), victim.y[i:i + 1]
+                start, label = ball.added(v, [i]), victim.y[i:i + 1]
                 found = unbroken(deepfool(model, start, label, steps=steps, overshoot=overshoot, bounds=victim.bounds))
                 victim.queries[i] += found.queries[0]
                 victim.gradients[i] += found.gradients[0]
                 if found.status[0] == "success":
-                    v = norm.project(v + found.x_adv - start, eps * (1 - 4 * np.finfo(v.dtype).eps))
-            image = added(victim.x, v, victim.bounds)
+                    v = ball.confine(v + found.x_adv - start)
+            image = ball.added(v)
             logits = victim.logits(image)
             lacks = victim.gap(logits)
             path.record(everyone, image, logits, margin=lacks)
@@ -78,7 +80,7 @@ def universal_perturbation(model, x, y, *, eps, norm="linf", delta=0.2, epochs=1
                 break
     best = v if best is None else best  # Ctrl-C in the first epoch
     settings = {"eps": eps, "norm": norm, "delta": delta, "epochs": epochs, "steps": steps, "overshoot": overshoot}
-    return universal_result(victim, best[0], path, others, controls, rng, settings)
+    return universal_result(victim, ball, best, path, others, controls, rng, settings)
 
 
 def adversarial_patch(model, x, y, *, size=9, shape="circle", rotation=22.5, scale=(0.8, 1.2), placement="random",

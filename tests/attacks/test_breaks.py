@@ -6,6 +6,7 @@ import pytest
 import attacks
 import minigrad
 from attacks import criteria
+from attacks.norms import NORMS
 from minigrad import functional as F
 
 from . import subjects
@@ -149,10 +150,22 @@ def test_strip_keeps_the_scores_it_has():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_noise_matrix_stays_in_its_ball_on_every_image(dtype):
+@pytest.mark.parametrize("eps", [0.3, 0.01, 1 / 255])
+def test_a_noise_matrix_stays_in_its_ball_on_every_image(dtype, eps):
     model, x = subjects.cnn(dtype), X.astype(dtype)
-    found = attacks.noise_matrix(model, x, Y, eps=0.3, steps=30, lr=0.05, rng=rng())
-    assert np.abs(found.x_adv.astype(float) - x).max() <= 0.3 and np.abs(found.extra["noise"]).max() > 0.29
+    found = attacks.noise_matrix(model, x, Y, eps=eps, steps=30, lr=0.05, rng=rng())
+    assert np.abs(found.x_adv.astype(float) - x).max() <= eps
+    assert 0.96 * eps < np.abs(found.extra["noise"].astype(float)).max() <= eps
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("eps", [0.2, 0.01, 1 / 255])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_a_universal_perturbation_stays_in_its_ball_on_every_image(dtype, eps, norm):
+    model, x = subjects.cnn(dtype), X.astype(dtype)
+    found = attacks.universal_perturbation(model, x, Y, eps=eps, norm=norm, epochs=2, delta=0, rng=rng())
+    assert NORMS[norm].distance(found.x_adv.astype(float) - x).max() <= eps
+    assert 0.9 * eps < NORMS[norm].distance(found.extra["noise"][None].astype(float))[0] <= eps
 
 
 @pytest.mark.parametrize("name", ["ddn", "fmn", "carlini_wagner", "deepfool"])
