@@ -81,9 +81,6 @@ def _through(t, box):
         known = ", ".join(sorted(kind.__name__ for kinds, _ in RULES for kind in kinds))
         raise ValueError(f"interval_bounds: no rule for {type(t.op).__name__} in {t.scope or 'the model'}"
                          f"{' whose weights depend on x' if rule else ''}; there are rules for {known}")
-    if isinstance(t.op, (ops.LeakyReLU, ops.ELU)) and getattr(t.op, "negative_slope", getattr(t.op, "alpha", 0)) < 0:
-        raise ValueError(f"interval_bounds: {t.op} in {t.scope or 'the model'} falls and rises; there is a rule only "
-                         "where it never falls, with a slope or alpha of at least 0")
     ends = [box[x] if inside else (x.data.astype(np.float64),) * 2
             for x, inside in zip(t.inputs, varying, strict=True)]
     return rule(t.op, *ends)
@@ -107,6 +104,13 @@ def _monotone(op, *inputs):
     return tuple(op.forward(*(ends[k] for ends in inputs)) for k in (0, 1))
 
 
+def _bent(op, x):
+    """An op that is monotone on each side of 0, rising or falling: both ends, and 0 if it lies between them."""
+    low, high = x
+    values = op.forward(low), op.forward(high), op.forward(np.clip(0.0, low, high))
+    return np.minimum.reduce(values), np.maximum.reduce(values)
+
+
 def _falling(op, x):
     return op.forward(x[1]), op.forward(x[0])
 
@@ -124,9 +128,10 @@ def _scaled(op, x, by):
 RULES = [
     ((ops.Linear, ops.Conv2d, ops.MatMul), _linear),
     ((ops.BatchNorm,), _batch_norm),
-    ((ops.ReLU, ops.LeakyReLU, ops.Sigmoid, ops.Tanh, ops.Softplus, ops.ELU, ops.Exp, ops.MaxPool2d, ops.AvgPool2d,
-      ops.AdaptiveAvgPool2d, ops.Add, ops.Concat, ops.Reshape, ops.Permute, ops.GetItem, ops.Pad, ops.BroadcastTo,
-      ops.Sum, ops.Max, ops.Maximum, ops.Minimum, ops.Clip), _monotone),
+    ((ops.ReLU, ops.Sigmoid, ops.Tanh, ops.Softplus, ops.Exp, ops.MaxPool2d, ops.AvgPool2d, ops.AdaptiveAvgPool2d,
+      ops.Add, ops.Concat, ops.Reshape, ops.Permute, ops.GetItem, ops.Pad, ops.BroadcastTo, ops.Sum, ops.Max,
+      ops.Maximum, ops.Minimum, ops.Clip), _monotone),
+    ((ops.LeakyReLU, ops.ELU), _bent),  # a slope or alpha below 0 falls before it rises
     ((ops.Sub,), _difference),
     ((ops.Neg,), _falling),
     ((ops.Mul, ops.Div), _scaled),
