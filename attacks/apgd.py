@@ -57,7 +57,7 @@ def apgd(model, x, y, *, eps, norm="linf", steps=100, loss="ce", restarts=1, rho
     ball = Ball(norm, victim.x, eps, victim.bounds, as_mask("apgd", mask, victim.x.shape))
     climb = objective("apgd", loss, targeted)
     run = _Run(victim, ball, lambda logits, at: climb(logits, victim.y[at]), steps, rho, momentum, early_stop)
-    rngs = streams(rng, victim.x, victim.y)
+    rngs = streams(victim.attack, rng, victim.x, victim.y)
     with Path(victim, restarts * (steps + 1), callback, progress) as path:
         for _ in range(restarts):
             index = victim.todo[run.gap[victim.todo] >= 0]

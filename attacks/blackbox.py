@@ -59,7 +59,7 @@ def square(model, x, y, *, eps, norm="linf", n_queries=5000, p_init=0.8, rescale
     victim = Victim("square", model, x, y, targeted=targeted, bounds=bounds)
     check_pictures("square", victim.x, "it changes squares")
     eps = np.broadcast_to(radius("square", eps, len(victim.x)), len(victim.x))
-    chance, ball = streams(rng, victim.x, victim.y), Ball(norm, victim.x, eps, victim.bounds)
+    chance, ball = streams(victim.attack, rng, victim.x, victim.y), Ball(norm, victim.x, eps, victim.bounds)
     first, change = (_stripes, _one_square) if isinstance(norm, Linf) else (_tiles, _moved_mass)
     image, said, active = victim.x.copy(), victim.clean.copy(), victim.todo
     loss = np.full(len(victim.x), np.inf)
@@ -191,7 +191,7 @@ def one_pixel(model, x, y, *, pixels=1, steps=100, population=400, targeted=Fals
     population = count("one_pixel", "population", population, low=5)
     victim = Victim("one_pixel", model, x, y, targeted=targeted, bounds=bounds)
     check_pictures("one_pixel", victim.x, "it changes whole pixels")
-    chance, best = streams(rng, victim.x, victim.y), Best(victim)
+    chance, best = streams(victim.attack, rng, victim.x, victim.y), Best(victim)
     with Path(victim, len(victim.todo), callback, progress) as path:
         for i in victim.todo:
             _evolve(victim, best, i, pixels, steps, population, chance[i])

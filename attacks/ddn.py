@@ -58,7 +58,7 @@ def ddn(model, x, y, *, targeted=False, steps=100, init_epsilon=1.0, gamma=0.05,
     init_epsilon = number("ddn", "init_epsilon", init_epsilon, above=True)
     victim = Victim("ddn", model, x, y, targeted=targeted, bounds=bounds)
     bounds = victim.bounds
-    chance = streams(rng, victim.x, victim.y)
+    chance = streams(victim.attack, rng, victim.x, victim.y)
     best, index, norm = Best(victim), victim.todo, L2()
     start = victim.x[index]
     image, epsilon = start, np.full(len(index), init_epsilon)

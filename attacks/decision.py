@@ -59,7 +59,7 @@ def boundary(model, x, y, *, targeted=False, steps=25000, spherical_step=1e-2, s
         number("boundary", name, value, above=True)
     number("boundary", "step_adaptation", step_adaptation, low=1, above=True)
     victim = Victim("boundary", model, x, y, targeted=targeted, bounds=bounds)
-    chance = streams(rng, victim.x, victim.y)
+    chance = streams(victim.attack, rng, victim.x, victim.y)
     image, said, active = victim.x.copy(), victim.clean.copy(), victim.todo
     around, inward = np.full(len(image), float(spherical_step)), np.full(len(image), float(source_step))
     on_sphere, stepped = _Rate(len(image), 100), _Rate(len(image), 30)
@@ -165,7 +165,7 @@ def hop_skip_jump(model, x, y, *, norm="l2", targeted=False, steps=64, initial_g
     most = count("hop_skip_jump", "max_gradient_eval_steps", max_gradient_eval_steps)
     gamma = number("hop_skip_jump", "gamma", gamma, above=True)
     victim = Victim("hop_skip_jump", model, x, y, targeted=targeted, bounds=bounds)
-    chance, size = streams(rng, victim.x, victim.y), victim.x[0].size
+    chance, size = streams(victim.attack, rng, victim.x, victim.y), victim.x[0].size
     theta = gamma / (size**2 if isinstance(norm, Linf) else size**1.5)
     best, image, active = victim.x.copy(), victim.x.copy(), victim.todo
     nearest, said, of_best = np.full(len(best), np.inf), victim.clean.copy(), victim.clean.copy()

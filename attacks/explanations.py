@@ -121,7 +121,7 @@ def manipulate_map(model, x, y=None, *, eps, goal="top_k", target_map=None, k=No
     victim.y = victim.clean.argmax(1) if y is None else victim.y
     victim.already = victim.clean.argmax(1) != victim.y
     norm, eps = walkable(name, norm), radius(name, eps, len(victim.x))
-    ball, rngs = Ball(norm, victim.x, eps, victim.bounds), streams(rng, victim.x, victim.y)
+    ball, rngs = Ball(norm, victim.x, eps, victim.bounds), streams(victim.attack, rng, victim.x, victim.y)
     task = _Task(victim, explain, beta, goal, target_map, k)
     x_now = victim.x
     if random_start:

@@ -164,7 +164,7 @@ def image_to_image(model, x, y, *, beta=1.0, start="image", steps=200, lr=0.02, 
     beta = number(name, "beta", beta)
     choice(name, "start", start, ("image", "noise"))
     victim = Victim(name, model, x, y, targeted=True, bounds=bounds)
-    rngs, (low, high) = streams(rng, victim.x, victim.y), victim.bounds
+    rngs, (low, high) = streams(victim.attack, rng, victim.x, victim.y), victim.bounds
     begin = victim.x if start == "image" else np.stack([r.uniform(low, high, victim.x.shape[1:]) for r in rngs])
 
     def penalty(image, index):

@@ -194,7 +194,7 @@ def _drawn(kind, victim, rng):
             "salt_and_pepper": lambda r, s: r.uniform(-1, 1, (1, *s[1:]) if len(s) == 3 else s)}.get(kind)  # fmt: skip
     if draw is None:
         return np.zeros(len(victim.x))
-    return np.stack([draw(r, victim.x.shape[1:]) for r in streams(rng, victim.x, victim.y)])
+    return np.stack([draw(r, victim.x.shape[1:]) for r in streams(victim.attack, rng, victim.x, victim.y)])
 
 
 def _corrupted(kind, x, draws, t, low, high, max_blur):

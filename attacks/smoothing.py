@@ -135,7 +135,7 @@ class Smoothed:
 
     def _streams(self, victim, rng):
         """Chance for each image; it does not depend on the labels."""
-        return streams(rng, victim.x, np.zeros(len(victim.x), int))
+        return streams(victim.attack, rng, victim.x, np.zeros(len(victim.x), int))
 
     def _votes(self, victim, image, own, n, batch_size):
         """How often each class wins among n noisy copies of an image: (K,)."""

@@ -8,18 +8,20 @@ import hashlib
 
 import numpy as np
 
+from .arguments import generator
 
-def streams(rng, x, y):
+
+def streams(attack, rng, x, y):
     """One generator for each sample of x (N, ...) with labels y (N,), as a list.
 
     Parameters
     ----------
+    attack : str
+        For the message where `rng` is no generator.
     rng : numpy.random.Generator or None
         Advanced by one draw, whatever N; None takes a fresh one.
     """
-    if rng is not None and not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng is {type(rng).__name__}, expected a numpy.random.Generator: np.random.default_rng(0)")
-    call = int((np.random.default_rng() if rng is None else rng).integers(2**63))
+    call = int(generator(attack, rng).integers(2**63))
     return [np.random.default_rng([call, int(label), _fingerprint(image)]) for image, label in zip(x, y, strict=True)]
 
 

@@ -28,7 +28,7 @@ def attack(name, model, x, y, *, eps, norm, targeted, mask, loss, bounds, callba
     ball = Ball(norm, victim.x, eps, victim.bounds, as_mask(name, mask, victim.x.shape))
     walk = Walk(victim, ball, climb, steps, np.broadcast_to(length, len(victim.x)), momentum, early_stop,
                 random_start)
-    rngs = streams(rng, victim.x, victim.y) if random_start else None
+    rngs = streams(victim.attack, rng, victim.x, victim.y) if random_start else None
     with Path(victim, restarts * (steps + 1), callback, progress) as path:
         for restart in range(restarts):
             index = victim.todo[~walk.met[victim.todo]]

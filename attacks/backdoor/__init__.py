@@ -4,11 +4,12 @@ Four detectors ask four questions. `neural_cleanse`: is there a class that very 
 and `activation_clustering`: do some training samples of a class look otherwise from inside? `strip`: does an input
 stay what it is whatever is laid over it?
 """
+from .anomaly import anomaly_index
 from .cleanse import neural_cleanse
 from .clustering import activation_clustering
 from .cost import Cost
 from .experiment import Experiment, experiment
-from .found import Cleansed, anomaly_index
+from .found import Cleansed
 from .localise import binarised, iou
 from .poison import Poisoned, attack_success_rate, poison
 from .spectral import spectral_signatures

@@ -2,7 +2,7 @@
 import numpy as np
 
 from ..show import draw
-from .found import SUSPICIOUS
+from .anomaly import SUSPICIOUS
 
 ORANGE, BLUE = "#e07b28", "#2a6fb0"
 

@@ -88,7 +88,7 @@ def _entropy(model, images):
 
 
 def _chances(rng, images):
-    return streams(rng, images, np.zeros(len(images), int))
+    return streams("strip", rng, images, np.zeros(len(images), int))
 
 
 def _pair(weights):

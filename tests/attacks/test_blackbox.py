@@ -236,5 +236,5 @@ def test_only_images_have_squares_and_pixels(attack):
 
 
 def test_chance_must_be_a_generator():
-    with pytest.raises(TypeError, match="rng is int, expected a numpy.random.Generator"):
+    with pytest.raises(TypeError, match="square: rng is int, expected a numpy.random.Generator"):
         square(*subject(1), eps=0.1, rng=0)

@@ -319,7 +319,7 @@ def test_settings_are_checked(name, options, message):
 
 
 def test_a_generator_must_be_one():
-    with pytest.raises(TypeError, match=r"rng is int, expected a numpy.random.Generator: np.random.default_rng\(0\)"):
+    with pytest.raises(TypeError, match="pgd: rng is int, expected a numpy.random.Generator"):
         pgd(MODEL, X, Y, eps=0.1, rng=0)
 
 
