@@ -51,7 +51,7 @@ class Ball:
         """A step of length `size` (N,) from y, uphill along the gradient g, blind to what the mask hides."""
         if self.mask is not None:
             g = np.where(self.mask[index], g, 0)
-        return self.norm.steepest_in_box(g, size, self.low[index] - y, self.high[index] - y)
+        return self.norm.steepest_in_box(g, size, y, self.low[index], self.high[index])
 
     def random(self, rngs, index):
         """For each sample at `index` a random image of its ball, from the sample's own generator in `rngs`."""

@@ -30,8 +30,13 @@ def in_float64(y, x):
 
 def toward(x, d):
     """x + d in x's dtype, rounded toward x, so that no value moves farther than d says."""
-    y = (x + d).astype(x.dtype)
-    return np.nextafter(y, x, out=y, where=np.abs(in_float64(y, x)) > np.abs(d))
+    wide = x.astype(np.float64)
+    y = np.ascontiguousarray(wide + d, x.dtype)
+    wide -= y
+    over = np.flatnonzero(np.abs(wide, out=wide) > np.abs(d))  # few, and nextafter is slow
+    values = y.reshape(-1)
+    values[over] = np.nextafter(values[over], x.reshape(-1)[over])
+    return y
 
 
 def per_sample(values, like):
@@ -60,8 +65,8 @@ class Norm:
         """The step of norm 1 that raises <g, d> the most; zeros where g is zero."""
         raise NotImplementedError
 
-    def steepest_in_box(self, g, size, low, high):
-        """A step of norm `size` uphill; norms that can make use of it heed how far each value may still move."""
+    def steepest_in_box(self, g, size, y, low, high):
+        """A step of norm `size` uphill from y; norms that can make use of it stay between the limits low and high."""
         return self.steepest(g) * per_sample(size, g)
 
     def dual(self, g):
@@ -175,10 +180,10 @@ class L1(Norm):
         cut = np.clip(size - level, 0, room)
         return (np.sign(flat(d)) * cut).astype(d.dtype).reshape(d.shape)
 
-    def steepest_in_box(self, g, size, low, high):
+    def steepest_in_box(self, g, size, y, low, high):
         """Push the values with the largest |g| to their limits, one after the other, until `size` is spent."""
         g, steep = flat(g), np.abs(flat(g))
-        room = np.where(g == 0, 0, np.where(g > 0, flat(high), -flat(low))).astype(np.float64)
+        room = np.where(g == 0, 0, np.where(g > 0, flat(high - y), flat(y - low))).astype(np.float64)
         order = np.argsort(-steep, axis=1, kind="stable")
         ordered = np.take_along_axis(room, order, 1)
         before = np.cumsum(ordered, axis=1) - ordered

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from attacks.ball import Ball, as_mask, top_region
-from attacks.norms import L0, L1, L2, NORMS, Linf, as_norm, in_float64
+from attacks.norms import L0, L1, L2, NORMS, Linf, as_norm, in_float64, toward
 
 WALKABLE = [Linf(), L2(), L1()]
 seeds, sizes = st.integers(0, 2**32 - 1), st.floats(0, 3)
@@ -76,11 +76,24 @@ def test_no_step_of_norm_1_climbs_more_than_the_steepest_and_the_dual_says_how_m
         assert not norm.steepest(np.zeros_like(g)).any()
 
 
+@given(seeds)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_change_rounded_toward_x_is_the_largest_that_is_not_too_large(dtype, seed):
+    rng = np.random.default_rng(seed)
+    x = (rng.random((2, 3, 4, 5)) * 10.0 ** rng.integers(-6, 1)).astype(dtype)
+    x = x.transpose(0, 3, 1, 2) if seed % 2 else x
+    d = rng.normal(size=(2, 1, 1, 1)) * 10.0 ** rng.integers(-6, 1)
+    y, nearest = toward(x, d), (x + d).astype(dtype)
+    assert y.dtype == dtype and (np.abs(y.astype(float) - x) <= np.abs(d)).all()
+    fits = np.abs(nearest.astype(float) - x) <= np.abs(d)
+    np.testing.assert_array_equal(y, np.where(fits, nearest, np.nextafter(nearest, x)))
+
+
 @given(seeds, sizes)
 def test_the_l1_step_in_a_box_climbs_as_much_as_any_point_of_ball_and_box(seed, size):
     rng, g = np.random.default_rng(seed), perturbations(seed)
     low, high = -rng.random(g.shape), rng.random(g.shape)
-    step = L1().steepest_in_box(g, np.full(3, size), low, high)
+    step = L1().steepest_in_box(g, np.full(3, size), np.zeros_like(g), low, high)
     assert (L1().distance(step) <= size + 1e-12).all() and (step >= low).all() and (step <= high).all()
     other = L1().project_in_box(perturbations(seed + 1), size, low, high)
     assert ((g * other).sum(1) <= (g * step).sum(1) + 1e-12).all()
