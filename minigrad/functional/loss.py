@@ -1,10 +1,11 @@
 """Losses. `reduction` is 'mean', 'sum' or 'none' for all of them."""
 import numpy as np
 
+from .. import ops
 from ..ops.elementwise import as_tensor
 from ..ops.methods import where
 from ..tensor import Tensor
-from .activation import log_softmax, softplus
+from .activation import softplus
 from .arguments import floats, labels, operands
 
 
@@ -24,7 +25,9 @@ def nll_loss(log_probabilities, target, weight=None, ignore_index=-100, reductio
     ValueError
         For labels out of range, shapes that do not fit, or an empty batch with reduction 'mean'.
     """
-    return _nll("nll_loss", log_probabilities, target, weight, ignore_index, reduction, 0.0)
+    log_p = _scores("nll_loss", log_probabilities, "log_probabilities")
+    odds, total = _odds("nll_loss", target, log_p, weight, ignore_index)
+    return _averaged("nll_loss", -(where(odds != 0, log_p, 0.0) * odds).sum(1), total, reduction)
 
 
 def cross_entropy(logits, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
@@ -39,15 +42,18 @@ def cross_entropy(logits, target, weight=None, ignore_index=-100, reduction="mea
     label_smoothing : float in [0, 1]
         The part of each target that is spread evenly over the classes. Szegedy et al. 2016.
     """
-    logits = floats("cross_entropy", logits, "logits")
-    if logits.ndim < 2:
-        raise ValueError(f"cross_entropy: logits have shape {logits.shape}, expected (N, C) or (N, C, ...)")
+    logits = _scores("cross_entropy", logits, "logits")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, expected a number in [0, 1]")
     if np.asarray(target).dtype.kind == "f":
-        target = as_tensor(target, what="cross_entropy: target")
-        return _soft_cross_entropy(logits, target, weight, reduction, label_smoothing)
-    return _nll("cross_entropy", log_softmax(logits, 1), target, weight, ignore_index, reduction, label_smoothing)
+        odds, total = _soft_odds(as_tensor(target, what="cross_entropy: target"), logits, weight, label_smoothing)
+    else:
+        odds, total = _odds("cross_entropy", target, logits, weight, ignore_index, label_smoothing)
+        counted = odds.any(1, keepdims=True)
+        if not counted.all():  # a row that does not count may even hold NaN
+            logits = where(counted, logits, 0.0)
+        odds = Tensor(odds)
+    return _averaged("cross_entropy", ops.CrossEntropy()(logits, odds), total, reduction)
 
 
 def mse_loss(x, target, reduction="mean"):
@@ -68,43 +74,40 @@ def binary_cross_entropy_with_logits(x, target, reduction="mean"):
     return _reduced("binary_cross_entropy_with_logits", (1 - target) * x + softplus(-x, threshold=np.inf), reduction)
 
 
-def _nll(function, log_p, target, weight, ignore_index, reduction, smoothing):
-    log_p = floats(function, log_p, "log_probabilities")
-    if log_p.ndim < 2:
-        raise ValueError(f"{function}: log_probabilities have shape {log_p.shape}, expected (N, C) or (N, C, ...)")
-    target = labels(function, target, log_p, ignore_index)
-    classes = log_p.shape[1]
-    counted = target != ignore_index
-    safe = np.where(counted, target, 0)
-    class_weight = _class_weight(function, weight, log_p)
-    sample_weight = (class_weight[safe] * counted).astype(log_p.dtype, copy=False)
-    picked = log_p.gather(1, np.expand_dims(safe, 1)).squeeze(1)
-    loss = -where(counted, picked, 0.0) * sample_weight  # an ignored row may even hold NaN
+def _scores(function, x, name):
+    x = floats(function, x, name)
+    if x.ndim < 2:
+        raise ValueError(f"{function}: {name} have shape {x.shape}, expected (N, C) or (N, C, ...)")
+    return x
+
+
+def _odds(function, target, scores, weight, ignore_index, smoothing=0.0):
+    """What each class's log-probability is multiplied by, an array of the scores' shape, and what the mean divides by.
+
+    That is the class's weight in the target's column and zeros elsewhere; in a row that is ignored, zeros alone.
+    """
+    target = labels(function, target, scores, ignore_index)
+    counted = (target != ignore_index).reshape(-1)
+    chosen = target.reshape(-1)[counted]
+    class_weight = _class_weight(function, weight, scores)
+    odds = np.zeros((target.size, scores.shape[1]), scores.dtype)
+    odds[counted, chosen] = class_weight[chosen]
+    total = float(odds.sum(dtype=np.float64))
     if smoothing:
-        shape = (1, classes) + (1,) * (log_p.ndim - 2)
-        spread = -(where(np.expand_dims(counted, 1), log_p, 0.0) * class_weight.reshape(shape)).sum(1)
-        loss = (1 - smoothing) * loss + smoothing / classes * spread
-    if reduction == "mean":
-        if not target.size:
-            raise ValueError(f"{function}: the batch is empty (target of shape {target.shape}); its mean is undefined")
-        if not sample_weight.any():
-            return loss.sum() + np.nan  # NaN, as in PyTorch; its gradient is 0
-        return loss.sum() / float(sample_weight.sum())
-    return _reduced(function, loss, reduction)
+        odds *= 1 - smoothing
+        odds[counted] += smoothing / scores.shape[1] * class_weight
+    return np.moveaxis(odds.reshape(*target.shape, scores.shape[1]), -1, 1), total
 
 
-def _soft_cross_entropy(logits, target, weight, reduction, smoothing):
+def _soft_odds(target, logits, weight, smoothing):
+    """The same for a Tensor of probabilities; the mean is over samples, not over classes."""
     if target.shape != logits.shape:
         raise ValueError(f"cross_entropy: target probabilities have shape {target.shape}, expected that of the logits, "
                          f"{logits.shape}; class indices must be integers")
     (target,) = operands("cross_entropy", logits, target=target)
     classes = logits.shape[1]
-    shape = (1, classes) + (1,) * (logits.ndim - 2)
-    soft = target * (1 - smoothing) + smoothing / classes
-    loss = -(log_softmax(logits, 1) * soft * _class_weight("cross_entropy", weight, logits).reshape(shape)).sum(1)
-    if reduction == "mean" and loss.size:  # over samples, not over classes
-        return loss.sum() / loss.size
-    return _reduced("cross_entropy", loss, reduction)
+    class_weight = _class_weight("cross_entropy", weight, logits).reshape((1, classes) + (1,) * (logits.ndim - 2))
+    return (target * (1 - smoothing) + smoothing / classes) * class_weight, target.size / classes
 
 
 def _class_weight(function, weight, logits):
@@ -123,6 +126,13 @@ def _alike(function, x, target):
     if x.shape != target.shape:
         raise ValueError(f"{function}: x has shape {x.shape}, target {target.shape}; expected equal shapes")
     return x, (target if target.dtype == x.dtype else Tensor(target.data.astype(x.dtype)))
+
+
+def _averaged(function, loss, total, reduction):
+    """The losses (N, ...) reduced, where the mean divides by `total`."""
+    if reduction == "mean" and loss.size:
+        return loss.sum() * (1 / total) if total else loss.sum() + np.nan  # as in PyTorch; the gradient is 0
+    return _reduced(function, loss, reduction)
 
 
 def _reduced(function, loss, reduction):

@@ -1,10 +1,11 @@
-"""Softmax and its logarithm, stable for logits of any size: the largest is subtracted first."""
+"""Softmax, its logarithm and the loss made of it, stable for logits of any size: the largest is subtracted first."""
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..tensor import Op
-from .reduce import Sum
+from .reduce import Sum, kept
+from .shape import Reshape, broadcast_to
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,3 +32,18 @@ class LogSoftmax(Op):
 
     def vjp(self, g, y, x):
         return (lambda: g - y.exp() * Sum((self.dim,), True)(g),)
+
+
+class CrossEntropy(Op):
+    """-sum(q * log(softmax(x))) over axis 1, for scores x and odds q of one shape (N, C, ...): (N, ...)."""
+
+    def forward(self, x, q):
+        log_p = LogSoftmax(1).forward(x)
+        return -np.where(q, q * log_p, 0).sum(axis=1)  # what has no odds adds nothing, even to a log of zero
+
+    def vjp(self, g, y, x, q):
+        def spread():
+            return broadcast_to(Reshape(kept(x.shape, (1,)))(g), x.shape)
+
+        return (lambda: spread() * (Softmax(1)(x) * broadcast_to(Sum((1,), True)(q), x.shape) - q),
+                lambda: -spread() * LogSoftmax(1)(x))

@@ -362,3 +362,14 @@ def softmax(rng):
 def log_softmax(rng):
     for shape, dim in [((4,), 0), ((2, 3), 1), ((2, 3), 0), ((2, 3, 2, 1), 1), ((2, 1), 1)]:
         yield ops.LogSoftmax(dim), lambda x, dim=dim: np.log(special.softmax(x, dim)), apart(rng, *shape)
+
+
+@row(ops.CrossEntropy)
+def cross_entropy(rng):
+    for shape in [(2, 3), (2, 1), (2, 3, 2, 1)]:
+        yield (
+            ops.CrossEntropy(),
+            lambda x, q: -(q * np.log(special.softmax(x, 1))).sum(1),
+            apart(rng, *shape),
+            apart(rng, *shape),
+        )
