@@ -10,7 +10,7 @@ default rule of a ReLU, and guided backpropagation is `grad(y, x, rules=...)` wi
 """
 import numpy as np
 
-from .tensor import Tensor, recording, scope, setting, stamp
+from .tensor import Tensor, Unseen, overwritten, recording, scope, setting
 
 
 def tape(y):
@@ -147,7 +147,7 @@ def _seed(y, seed):
     if y.dtype.kind != "f":
         raise TypeError(f"grad: y has dtype {y.dtype}, expected a float: only floats have derivatives")
     if seed is None:
-        return Tensor(np.ones_like(y.data))
+        return Tensor(np.ones(y.shape, y.dtype), unseen=Unseen())
     seed = seed if isinstance(seed, Tensor) and seed.dtype == y.dtype else Tensor(np.asarray(seed, y.dtype))
     if seed.shape != y.shape:
         raise ValueError(f"grad: seed has shape {seed.shape}, expected that of y, {y.shape}")
@@ -191,7 +191,7 @@ def _name(rule):
 def _check_fresh(function, t, replaced=()):
     """A vjp may read y and the inputs: they must be as they were when the op ran."""
     for x, then in zip((*t.inputs, t), t.stamps, strict=True):
-        if x not in replaced and stamp(x) != then:
+        if x not in replaced and overwritten(x, then):
             which = "output" if x is t else "input"
             raise RuntimeError(
                 f"{function}: the {which} of {place(t)} (shape {x.shape}) was overwritten after the "
@@ -226,7 +226,7 @@ def place(t):
 
 def _unshared(found, seed):
     """Copy a gradient that shares memory with an earlier one: y = a + b hands the very same array to both."""
-    taken, own = {_root(seed.data)}, []
+    taken, own = {_root(seed.data)} if seed.unseen is None else set(), []  # an array of the caller's, or of our own
     for g in found:
         if g is not None:
             if _root(g.data) in taken or not g.data.flags.writeable:

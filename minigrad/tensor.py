@@ -16,8 +16,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import count
+from weakref import ref
 
 import numpy as np
+
+from .deferred import Deferred, compute
 
 recording = ContextVar("recording", default=True)  # context variables: threads do not see each other's settings
 scope = ContextVar("scope", default="")            # path of the module that is running
@@ -76,12 +79,12 @@ class Tensor:
         Filled by `backward`, added to by the next one.
     """
 
-    __slots__ = ("_data", "requires_grad", "op", "inputs", "stamps", "scope", "serial", "version", "grad",
-                 "__weakref__")
+    __slots__ = ("_data", "requires_grad", "op", "inputs", "stamps", "scope", "serial", "version", "grad", "unseen",
+                 "shown", "__weakref__")
     __array_ufunc__ = None  # `ndarray * Tensor` must reach Tensor.__rmul__ instead of making an array of objects
 
-    def __init__(self, data, requires_grad=False, *, op=None, inputs=()):
-        if type(data) is not np.ndarray:
+    def __init__(self, data, requires_grad=False, *, op=None, inputs=(), unseen=None):
+        if type(data) is not np.ndarray and type(data) is not Deferred:
             data = as_array(data)
         if data.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: data has dtype {data.dtype}; expected bool, integer or float: convert it first")
@@ -90,16 +93,21 @@ class Tensor:
                             "dtype=np.float32)")
         self._data, self.requires_grad, self.op, self.inputs = data, requires_grad, op, inputs
         self.scope, self.serial, self.version, self.grad = scope.get(), next(_serials), 0, None
+        self.unseen, self.shown = unseen, None
+        if unseen is not None:
+            unseen.tensors.append(ref(self))
         self.stamps = tuple(stamp(t) for t in (*inputs, self)) if inputs else ()
 
     @property
     def data(self):
         """The ndarray. Assigning to it (also ``t.data -= step``) marks every tape that used the old values as stale."""
+        if self.unseen is not None:
+            self.unseen.show()
         return self._data
 
     @data.setter
     def data(self, value):
-        self._data = as_array(value)
+        self._data, self.unseen = as_array(value), None
         self.bump()
 
     def bump(self):
@@ -113,7 +121,7 @@ class Tensor:
 
     def numpy(self):
         """The ndarray itself (no copy)."""
-        return self._data
+        return self.data
 
     def item(self):
         """The only element as a Python number."""
@@ -122,18 +130,23 @@ class Tensor:
                 f"item: the tensor has {self.size} elements (shape {self.shape}), expected 1; reduce it "
                 "or index it first"
             )
-        return self._data.item()
+        return self.data.item()
 
     def detach(self):
         """A new leaf with the same array and no past."""
-        return Tensor(self._data)
+        return Tensor(self.data)
 
     def __array__(self, dtype=None, copy=None):
-        return np.array(self._data, dtype=dtype, copy=copy)
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __reduce_ex__(self, protocol):  # for copies and pickles, which hold arrays
+        if self.unseen is not None:
+            self.unseen.show()
+        return super().__reduce_ex__(protocol)
 
     def __repr__(self):
         made = f", op={self.op}" if self.op else ", requires_grad=True" if self.requires_grad else ""
-        return f"tensor({np.array2string(self._data, separator=', ', prefix='tensor(')}, dtype={self.dtype}{made})"
+        return f"tensor({np.array2string(self.data, separator=', ', prefix='tensor(')}, dtype={self.dtype}{made})"
 
     def __eq__(self, other):  # identity, for tensors are keys; an array beside one was meant to be compared by value
         if isinstance(other, (np.ndarray, np.generic, int, float)):
@@ -144,12 +157,12 @@ class Tensor:
     __hash__ = object.__hash__
 
     def __contains__(self, value):
-        return bool((self._data == np.asarray(value)).any())
+        return bool((self.data == np.asarray(value)).any())
 
     def __len__(self):
         if not self.shape:
             raise TypeError("len: a tensor of shape () has no length")
-        return len(self._data)
+        return self.shape[0]
 
     def __iter__(self):
         return (self[i] for i in range(len(self)))
@@ -160,7 +173,7 @@ class Tensor:
                 f"bool: the truth of {self.size} elements is ambiguous (shape {self.shape}); use (t.data "
                 "> 0).any() or .all()"
             )
-        return bool(self._data)
+        return bool(self.data)
 
     def __float__(self):
         return float(self.item())
@@ -169,16 +182,45 @@ class Tensor:
         return int(self.item())
 
 
+class Unseen:
+    """Memory that only ops have read so far: the tensors that live in it, and the results that wait for it."""
+
+    __slots__ = ("readers", "tensors")
+
+    def __init__(self):
+        self.readers, self.tensors = [], []
+
+    def show(self):
+        """Compute what waits: from now on the memory may be written to."""
+        for waiting in [weak() for weak in self.readers]:
+            if waiting is not None:
+                waiting.read()
+        for t in [weak() for weak in self.tensors]:
+            if t is not None:
+                t._data = t._data.read() if type(t._data) is Deferred else t._data
+                t.unseen, t.shown = None, fingerprint(t._data)
+
+
 def stamp(t):
-    """What tells that `t` was overwritten: its version, its shape, and the bytes of a few elements spread over it.
+    """What tells that `t` was overwritten: its version, its shape, and a fingerprint of its array.
 
     The version catches `t.data = …`, `t.data -= …` and every optimizer. Writing through the array itself (`t.data[...]
     = 0`) escapes any counter; the fingerprint catches that for arrays up to `SAMPLE` elements always, and for larger
-    ones when one of the sampled elements changed.
+    ones when one of the sampled elements changed. An array that nobody has seen yet needs none.
     """
-    data = t._data
-    step = max(1, data.size // SAMPLE)
-    return t.version, data.shape, data.flat[::step].tobytes()
+    return t.version, t._data.shape, fingerprint(t._data) if t.unseen is None else None
+
+
+def fingerprint(array):
+    """The bytes of a few elements spread over an array."""
+    return array.flat[::max(1, array.size // SAMPLE)].tobytes()
+
+
+def overwritten(t, then):
+    """Whether `t` was overwritten since it had the stamp `then`."""
+    version, shape, print_then = then
+    now = stamp(t)
+    return now != (version, shape, t.shown if print_then is None and t.unseen is None else print_then)
 
 
 def tensor(data, dtype=None, requires_grad=False):
@@ -214,7 +256,17 @@ class Op:
     the derivative of sum(g * y) with respect to that input. It is written in Tensors and ops, so derivatives of
     derivatives come for free, and only the thunks somebody asks for are ever run. A vjp may use the settings, `y` and
     the inputs; nothing else is saved.
+
+    Attributes
+    ----------
+    memory : 'new', 'shared' or None
+        Whether `forward` returns memory that nobody else has, or shares that of its only operand; None if unknown.
+    waits : bool
+        A result for images (N, C, H, W) may wait until it is read (see `deferred`). It must have the shape and dtype of
+        the last operand.
     """
+
+    memory, waits = None, False
 
     def forward(self, *xs):
         """Arrays in, array out."""
@@ -226,12 +278,18 @@ class Op:
 
     def __call__(self, *xs):
         try:
-            arrays = [x._data for x in xs]
+            arrays = [x._data if self.memory else x.data for x in xs]
         except AttributeError:
             came = ", ".join(type(x).__name__ for x in xs)
             raise TypeError(f"{type(self).__name__}: got {came}, expected Tensors; wrap arrays in "
                             "minigrad.tensor(...)") from None
-        data = self.forward(*arrays)
+        if self.waits and arrays[-1].ndim == 4 and all(x.unseen is not None for x in xs):
+            data = Deferred(self, tuple(arrays))
+            for x in xs:
+                x.unseen.readers.append(ref(data))
+        else:
+            data = compute(self, arrays)
+        unseen = Unseen() if self.memory == "new" else xs[0].unseen if self.memory == "shared" else None
         if recording.get() and any(x.requires_grad for x in xs):
-            return Tensor(data, True, op=self, inputs=xs)
-        return Tensor(data)
+            return Tensor(data, True, op=self, inputs=xs, unseen=unseen)
+        return Tensor(data, unseen=unseen)

@@ -11,12 +11,19 @@ from minigrad.kernels.boxes import changed_boxes, cut_boxes, linear_boxes, paste
 from minigrad.kernels.channels import channel_affine, channel_dot
 from minigrad.kernels.conv import conv2d, conv2d_input_grad
 from minigrad.kernels.conv_grad import channel_sum, conv2d_weight_grad
+from minigrad.kernels.conv_pool_grad import conv2d_relu_max_pool2d_grads
 from minigrad.kernels.elementwise import relu, relu_gate
 from minigrad.kernels.linear import matmul
 from minigrad.kernels.memory import keep_freed_memory
 from minigrad.kernels.norm import channel_moments
 from minigrad.kernels.optim import adam_step, sgd_step
-from minigrad.kernels.pool import max_pool2d, max_pool2d_collect, max_pool2d_route
+from minigrad.kernels.pool import (
+    max_pool2d,
+    max_pool2d_collect,
+    max_pool2d_route,
+    relu_max_pool2d,
+    relu_max_pool2d_route,
+)
 from minigrad.kernels.weights import weight_layout
 
 __all__ = [
@@ -31,6 +38,7 @@ __all__ = [
     "conv2d",
     "conv2d_boxes",
     "conv2d_input_grad",
+    "conv2d_relu_max_pool2d_grads",
     "conv2d_weight_grad",
     "cut_boxes",
     "linear_boxes",
@@ -41,6 +49,8 @@ __all__ = [
     "paste_boxes",
     "relu",
     "relu_gate",
+    "relu_max_pool2d",
+    "relu_max_pool2d_route",
     "sgd_step",
     "weight_layout",
 ]

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
-from minigrad.kernels.conv import fill_frame
+from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.layout import as_nchw, channels_last, copy, empty_channels_last
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.pack import in_place

@@ -5,9 +5,11 @@ from itertools import product
 import numba
 import numpy as np
 
+from minigrad.kernels import winograd
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.geometry import conv_output_size
-from minigrad.kernels.layout import channels_last, copy
+from minigrad.kernels.layout import channels_last
 from minigrad.kernels.micro import PANEL_BYTES, tile
 from minigrad.kernels.pack import in_place, pack
 from minigrad.kernels.plan import backward_axes, forward_axis, make_plan, split_images
@@ -48,6 +50,8 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
     if not x.size or not w.size:
         y[...] = 0 if bias is None else bias
         return y.transpose(0, 3, 1, 2)
+    if winograd.pays(weight.shape, x.dtype, stride, dilation, groups):
+        return winograd.convolve(channels_last(x), w, bias, padding).transpose(0, 3, 1, 2)
     if w.nbytes > PACK_BYTES:
         w = pack(w, np.zeros(1, np.int64), w.size // out_channels, out_channels, 1, each, groups, each)
     else:
@@ -85,6 +89,9 @@ def conv2d_input_grad(g, weight, input_shape, stride, padding, dilation, groups)
     kh, kw, group_channels, out_channels = w.shape
     if not g.size or not w.size:
         return np.zeros((images, *size, channels), g.dtype).transpose(0, 3, 1, 2)
+    if winograd.pays(weight.shape, g.dtype, stride, dilation, groups) and max(padding) <= 2:
+        turned = w[::-1, ::-1].swapaxes(2, 3)
+        return winograd.convolve(g, turned, None, (2 - padding[0], 2 - padding[1])).transpose(0, 3, 1, 2)
     each = out_channels // groups
     by_axis = (backward_axes(size[a], w.shape[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
     sets = list(product(*by_axis))
@@ -148,20 +155,3 @@ def _convolve_share(
                         frame, group * group_in - above * pitch, x_rows[k], taps, run, 1,
                         w, group * w_group + panel * w_panel, w_row, min(width, group_out - panel * width),
                     )  # fmt: skip
-
-
-@kernel
-def fill_frame(frame, x, image, top, left, rows, columns):
-    """Copy rows x columns pixels of an image, from (top, left) on, into the flat `frame`; zeros outside the image."""
-    height, width, channels = x.shape[1:]
-    pitch, source = columns * channels, x.reshape(-1)
-    begin = max(0, min(columns, -left)) * channels  # before the image
-    end = max(begin, min(columns, width - left) * channels)  # and before its end
-    for row in range(rows):
-        at, start = row * pitch, ((image * height + top + row) * width + left) * channels
-        if 0 <= top + row < height and begin < end:
-            frame[at : at + begin] = 0
-            copy(frame[at + begin : at + end], source[start + begin : start + end])
-            frame[at + end : at + pitch] = 0
-        else:
-            frame[at : at + pitch] = 0

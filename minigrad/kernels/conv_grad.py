@@ -1,13 +1,17 @@
 """Convolution's gradients with respect to the weight and the bias: sums over all pixels of a batch."""
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
+from minigrad.kernels import winograd
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
-from minigrad.kernels.conv import fill_frame
+from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.layout import channels_last
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.plan import forward_axis, in_tiles, split_images
+from minigrad.kernels.weights import filters_first
 
 CHUNK = 128  # pixels that channel_sum adds up in the array's own precision, before it goes on in float64
 
@@ -36,25 +40,53 @@ def conv2d_weight_grad(x, g, weight_shape, stride, padding, dilation, groups):
     ndarray
         ``(O, C / groups, kh, kw)``, in the memory order of `weight_layout`.
     """
-    out_channels, group_channels, *kernel_size = weight_shape
     if not x.size or not g.size:
-        return np.zeros((*kernel_size, group_channels, out_channels), x.dtype).transpose(3, 2, 0, 1)
-    rows, columns = (forward_axis(g.shape[2 + a], kernel_size[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
-    x, g, team = channels_last(x), channels_last(g), threads()
-    images, _, _, channels = x.shape
+        return filters_first(np.zeros((*weight_shape[2:], *weight_shape[1::-1]), x.dtype))
+    x, g = channels_last(x), channels_last(g)
+    if winograd.pays(weight_shape, x.dtype, stride, dilation, groups):
+        return filters_first(winograd.weight_grad(x, g, padding))
+    plan = correlation(x, g.shape, weight_shape, stride, padding, dilation, groups)
+    _correlate(x, g, *plan)
+    return filters_first(plan.total())
+
+
+class Correlation(NamedTuple):
+    """A weight gradient as offsets, and the threads' memory for it."""
+
+    dw: np.ndarray  # (threads, weights * filters): each thread's sums
+    frames: np.ndarray  # (threads, elements): each thread's frame
+    blocks: int  # that an image's output rows are cut into
+    groups: int
+    edges: np.ndarray  # where a frame begins, seen from the image: rows, columns; and the rows that a window spans
+    steps: np.ndarray  # in the frame, from an output row to the next, in rows, and from an output pixel, in elements
+    x_rows: np.ndarray  # (tiles, ROWS): where each weight looks in a window
+    y_rows: np.ndarray  # (tiles, ROWS): where its sums are in dw
+    pitch: int  # elements in a row of the frame
+    shape: tuple  # (kh, kw, C / groups, O)
+
+    def total(self):
+        """The sums of all threads, in order."""
+        return self.dw.sum(0).reshape(self.shape)
+
+
+def correlation(x, g_shape, weight_shape, stride, padding, dilation, groups):
+    """Lay out the weight gradient for x (N, H, W, C) and a cotangent of `g_shape` (N, OH, OW, O)."""
+    out_channels, group_channels, *kernel_size = weight_shape
+    rows, columns = (forward_axis(g_shape[1 + a], kernel_size[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
+    (images, _, _, channels), team = x.shape, threads()
     pitch = columns.span * channels
     down, across = (np.arange(kernel_size[a]) * dilation[a] for a in (0, 1))
     corners = np.add.outer(down * pitch, across * channels)
-    weights = np.add.outer(corners, np.arange(group_channels)).ravel()  # where each row of dw looks in a window
+    weights = np.add.outer(corners, np.arange(group_channels)).ravel()
     blocks = split_images(images, rows.count, rows, pitch * x.itemsize, team)
     starts = -(-rows.count // blocks)  # rows of windows in a block, at the most
-    frames = np.empty((team, ((starts - 1) * rows.step + rows.reach) * pitch), x.dtype)
-    dw = np.zeros((team, len(weights) * out_channels), x.dtype)
-    edges = np.array([rows.near, columns.near, rows.reach])
-    steps = np.array([rows.step, columns.step * channels])
-    places = in_tiles(np.arange(len(weights)) * out_channels)
-    _correlate(dw, x, g, frames, blocks, groups, edges, steps, in_tiles(weights), places, pitch)
-    return dw.sum(0).reshape(*kernel_size, group_channels, out_channels).transpose(3, 2, 0, 1)
+    return Correlation(
+        np.zeros((team, len(weights) * out_channels), x.dtype),
+        np.empty((team, ((starts - 1) * rows.step + rows.reach) * pitch), x.dtype), blocks, groups,
+        np.array([rows.near, columns.near, rows.reach]), np.array([rows.step, columns.step * channels]),
+        in_tiles(weights), in_tiles(np.arange(len(weights)) * out_channels), pitch,
+        (*kernel_size, group_channels, out_channels),
+    )  # fmt: skip
 
 
 def channel_sum(g):
@@ -75,34 +107,41 @@ def channel_sum(g):
 
 
 @parallel_kernel
-def _correlate(dw, x, g, frames, blocks, groups, edges, steps, x_rows, y_rows, pitch):
+def _correlate(x, g, dw, frames, blocks, groups, edges, steps, x_rows, y_rows, pitch, shape):
     for thread in numba.prange(len(frames)):
-        _correlate_share(np.int64(thread), dw, x, g, frames, blocks, groups, edges, steps, x_rows, y_rows, pitch)
+        _correlate_share(np.int64(thread), x, g, dw, frames, blocks, groups, edges, steps, x_rows, y_rows, pitch)
 
 
 @kernel
-def _correlate_share(thread, dw, x, g, frames, blocks, groups, edges, steps, x_rows, y_rows, pitch):
-    """One thread's share of the blocks of output rows: copy the frame of each, add its products to the thread's dw."""
-    frame, own, g_flat, team = frames[thread], dw[thread], g.reshape(-1), len(frames)
-    images, out_rows, out_columns, out_channels = g.shape
-    group_in, group_out, width = x.shape[3] // groups, out_channels // groups, PANEL_BYTES // x.itemsize
-    top, left, reach, row_step, pixel_step = edges[0], edges[1], edges[2], steps[0], steps[1]
-    taps = np.arange(out_rows) * row_step * pitch
+def _correlate_share(thread, x, g, dw, frames, blocks, groups, edges, steps, x_rows, y_rows, pitch):
+    """One thread's share of the blocks of output rows."""
+    images, out_rows, team = g.shape[0], g.shape[1], len(frames)
     for item in range(thread * images * blocks // team, (thread + 1) * images * blocks // team):
         image, block = item // blocks, item % blocks
         first, last = block * out_rows // blocks, (block + 1) * out_rows // blocks
-        rows = (last - first - 1) * row_step + reach
-        fill_frame(frame, x, image, top + first * row_step, left, rows, pitch // x.shape[3])
-        g_at = (image * out_rows + first) * out_columns * out_channels
-        for group in range(groups):
-            for column in range(0, group_out, width):
-                at = group * group_out + column
-                for k in range(len(x_rows)):
-                    tile(
-                        own, at, y_rows[k], own, at, y_rows[k],
-                        frame, group * group_in, x_rows[k], taps[: last - first], out_columns, pixel_step,
-                        g_flat, g_at + at, out_channels, min(width, group_out - column),
-                    )  # fmt: skip
+        add_products(
+            dw[thread], x, image, first, g[image, first:last], frames[thread], groups, edges, steps, x_rows, y_rows,
+            pitch,
+        )  # fmt: skip
+
+
+@kernel
+def add_products(dw, x, image, first, g, frame, groups, edges, steps, x_rows, y_rows, pitch):
+    """Copy the frame of the output rows from `first` on, whose cotangent is g (rows, OW, O), and add what they give."""
+    rows, out_columns, out_channels = g.shape
+    group_in, group_out, width = x.shape[3] // groups, out_channels // groups, PANEL_BYTES // x.itemsize
+    top, left, reach, row_step, pixel_step = edges[0], edges[1], edges[2], steps[0], steps[1]
+    taps = np.arange(rows) * row_step * pitch
+    fill_frame(frame, x, image, top + first * row_step, left, (rows - 1) * row_step + reach, pitch // x.shape[3])
+    g_flat = g.reshape(-1)
+    for group in range(groups):
+        for column in range(0, group_out, width):
+            at = group * group_out + column
+            for k in range(len(x_rows)):
+                tile(
+                    dw, at, y_rows[k], dw, at, y_rows[k], frame, group * group_in, x_rows[k], taps, out_columns,
+                    pixel_step, g_flat, at, out_channels, min(width, group_out - column),
+                )  # fmt: skip
 
 
 @parallel_kernel
@@ -115,12 +154,17 @@ def _sum_chunks(sums, g, one, zeros, no_rows, pixels, team):
 def _sum_share(thread, sums, g, one, zeros, no_rows, pixels, team):
     """One thread's share of the chunks of pixels."""
     chunks, channels = sums.shape
-    flat, width = sums.reshape(-1), PANEL_BYTES // g.itemsize
     for chunk in range(thread * chunks // team, (thread + 1) * chunks // team):
-        run = min(CHUNK, pixels - chunk * CHUNK)
-        for column in range(0, channels, width):
-            tile(
-                flat, chunk * channels + column, no_rows, zeros, column, no_rows,
-                one, 0, no_rows, no_rows[:1], run, 0,
-                g, chunk * CHUNK * channels + column, channels, min(width, channels - column),
-            )  # fmt: skip
+        first = chunk * CHUNK
+        sum_pixels(sums[chunk], g[first * channels : min(first + CHUNK, pixels) * channels], one, zeros, no_rows)
+
+
+@kernel
+def sum_pixels(total, g, one, zeros, no_rows):
+    """Add up the pixels of g, a line of pixels of C numbers, into total (C,)."""
+    channels, width = len(total), PANEL_BYTES // g.itemsize
+    for column in range(0, channels, width):
+        tile(
+            total, column, no_rows, zeros, column, no_rows, one, 0, no_rows, no_rows[:1], len(g) // channels, 0,
+            g, column, channels, min(width, channels - column),
+        )  # fmt: skip

@@ -4,6 +4,10 @@ The largest of each window needs no more than that. Its gradient needs to know *
 every tournament of one output row again (cheaper than writing the winners down in the forward pass and reading them
 back, and the op stays free of saved arrays) and leaves each winner's position h * W + w in a small scratch row. `route`
 then sends the gradient there, `collect` reads from there.
+
+Networks mostly pool what a rectifier gives, and the largest rectified number is the largest number, rectified. So the
+two kernels named `relu_max_pool2d` read the numbers *before* the rectifier: what it would write, and what its gate
+would, is never in memory. A window with nothing positive in it yields zero and has no winner.
 """
 
 import numpy as np
@@ -13,6 +17,8 @@ from minigrad.kernels._jit import kernel, parallel_kernel
 from minigrad.kernels.geometry import pool_output_shape
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
 from minigrad.kernels.windows import first_window, image_bands, run, span, window_settings
+
+NOBODY = np.int32(-1)  # the position of a winner that is none
 
 
 def max_pool2d(x, kernel_size, stride, padding, ceil_mode):
@@ -32,10 +38,12 @@ def max_pool2d(x, kernel_size, stride, padding, ceil_mode):
     ndarray
         ``(N, C, OH, OW)``, channels-last; NaN where a window holds one.
     """
-    y = empty_channels_last(pool_output_shape(x.shape, kernel_size, stride, padding, ceil_mode), x.dtype)
-    operands = channels_last(x), y, window_settings(kernel_size, stride, padding)
-    run(_max_rows, _max_parallel, x.size, y.shape[0] * y.shape[1], *operands)
-    return as_nchw(y)
+    return _largest(x, -np.inf, kernel_size, stride, padding, ceil_mode)
+
+
+def relu_max_pool2d(x, kernel_size, stride, padding, ceil_mode):
+    """Rectify, then pool: ``max_pool2d(relu(x), ...)`` in one pass over x; arguments and result as in `max_pool2d`."""
+    return _largest(x, 0, kernel_size, stride, padding, ceil_mode)
 
 
 def max_pool2d_route(g, x, kernel_size, stride, padding, ceil_mode):
@@ -55,11 +63,27 @@ def max_pool2d_route(g, x, kernel_size, stride, padding, ceil_mode):
     ndarray
         ``(N, C, H, W)``, channels-last: the sum over the windows an input won.
     """
-    dx = empty_channels_last(x.shape, g.dtype)
-    bands = image_bands(x.shape)
-    operands = channels_last(g), channels_last(x), dx, bands, window_settings(kernel_size, stride, padding)
-    run(_route_bands, _route_parallel, x.size, x.shape[0] * bands, *operands)
-    return as_nchw(dx)
+    return _routed(g, x, False, kernel_size, stride, padding)
+
+
+def relu_max_pool2d_route(g, x, kernel_size, stride, padding, ceil_mode):
+    """The gradient of `relu_max_pool2d`: ``relu_gate(max_pool2d_route(g, relu(x), ...), x)`` in one pass over x.
+
+    Parameters
+    ----------
+    g : ndarray
+        ``(N, C, OH, OW)``, any strides.
+    x : ndarray
+        ``(N, C, H, W)``, what was rectified and pooled.
+    kernel_size, stride, padding, ceil_mode
+        As in `max_pool2d`.
+
+    Returns
+    -------
+    ndarray
+        ``(N, C, H, W)``, channels-last: zero wherever x is not positive.
+    """
+    return _routed(g, x, True, kernel_size, stride, padding)
 
 
 def max_pool2d_collect(v, x, kernel_size, stride, padding, ceil_mode):
@@ -83,31 +107,61 @@ def max_pool2d_collect(v, x, kernel_size, stride, padding, ceil_mode):
     return as_nchw(y)
 
 
+def _largest(x, floor, kernel_size, stride, padding, ceil_mode):
+    """The largest value of each window, or `floor` where there is none above it."""
+    y = empty_channels_last(pool_output_shape(x.shape, kernel_size, stride, padding, ceil_mode), x.dtype)
+    operands = channels_last(x), y, x.dtype.type(floor), window_settings(kernel_size, stride, padding)
+    run(_max_rows, _max_parallel, x.size, y.shape[0] * y.shape[1], *operands)
+    return as_nchw(y)
+
+
+def _routed(g, x, gated, kernel_size, stride, padding):
+    """Each output's gradient at its window's winner; with `gated`, only where the winner is positive."""
+    dx = empty_channels_last(x.shape, g.dtype)
+    bands = image_bands(x.shape)
+    operands = channels_last(g), channels_last(x), dx, gated, bands, window_settings(kernel_size, stride, padding)
+    run(_route_bands, _route_parallel, x.size, x.shape[0] * bands, *operands)
+    return as_nchw(dx)
+
+
 @kernel
-def _max_rows(x, y, window, first, last):
+def _max_rows(x, y, floor, window, first, last):
     kh, kw, sh, sw, ph, pw = window
     for row in range(first, last):
         n, r = row // y.shape[1], row % y.shape[1]
         image, out = x[n], y[n, r]
-        out[:] = -np.inf
         top, bottom = span(r, kh, sh, ph, x.shape[1])
-        for h in range(top, bottom):
-            for s in range(y.shape[2]):
-                left, right = span(s, kw, sw, pw, x.shape[2])
+        for s in range(y.shape[2]):
+            left, right = span(s, kw, sw, pw, x.shape[2])
+            if bottom - top == 2 and right - left == 2:  # the usual window, in registers
+                up, low = image[top], image[top + 1]
+                for c in range(x.shape[3]):
+                    best = _larger(floor, up[left, c])
+                    best = _larger(best, up[left + 1, c])
+                    best = _larger(best, low[left, c])
+                    out[s, c] = _larger(best, low[left + 1, c])
+                continue
+            for c in range(x.shape[3]):
+                out[s, c] = floor
+            for h in range(top, bottom):
                 for w in range(left, right):
                     for c in range(x.shape[3]):
-                        value, best = image[h, w, c], out[s, c]
-                        out[s, c] = value if (value > best) | (value != value) else best
-
-
-@parallel_kernel
-def _max_parallel(x, y, window, tasks, parts):
-    for t in prange(parts):
-        _max_rows(x, y, window, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
+                        out[s, c] = _larger(out[s, c], image[h, w, c])
 
 
 @kernel
-def _find_winners(image, r, window, winner, best):
+def _larger(best, value):
+    return value if (value > best) | (value != value) else best
+
+
+@parallel_kernel
+def _max_parallel(x, y, floor, window, tasks, parts):
+    for t in prange(parts):
+        _max_rows(x, y, floor, window, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
+
+
+@kernel
+def _find_winners(image, r, gated, window, winner, best):
     kh, kw, sh, sw, ph, pw = window
     height, width, channels = image.shape
     top, bottom = span(r, kh, sh, ph, height)
@@ -123,7 +177,9 @@ def _find_winners(image, r, window, winner, best):
                 a, position = b if beats else a, two if beats else here
                 beats = (d > a) | (d != d)
                 a, position = d if beats else a, three if beats else position
-                winner[s, c] = four if (e > a) | (e != e) else position
+                beats = (e > a) | (e != e)
+                a, position = e if beats else a, four if beats else position
+                winner[s, c] = position if (a > 0) | (not gated) else NOBODY
             continue
         for c in range(channels):
             best[s, c], winner[s, c] = image[top, left, c], here
@@ -134,47 +190,69 @@ def _find_winners(image, r, window, winner, best):
                     value, a, position = image[h, w, c], best[s, c], winner[s, c]
                     beats = (value > a) | (value != value)
                     best[s, c], winner[s, c] = value if beats else a, here if beats else position
+        if gated:
+            for c in range(channels):
+                winner[s, c] = winner[s, c] if best[s, c] > 0 else NOBODY
 
 
 @kernel
-def _route_bands(g, x, dx, bands, window, first, last):
-    kh, kw, sh, sw, ph, pw = window
-    height, width, channels = x.shape[1:]
-    winner, best = np.empty((g.shape[2], channels), np.int32), np.empty((g.shape[2], channels), x.dtype)
-    zero = g.dtype.type(0)
+def _route_bands(g, x, dx, gated, bands, window, first, last):
+    height, (winner, best) = x.shape[1], scratch(g, x)
     for task in range(first, last):
         n, band = task // bands, task % bands
         start, stop = band * height // bands, (band + 1) * height // bands
-        image, out = x[n], dx[n]
-        out[start:stop] = zero
-        for r in range(first_window(start, kh, sh, ph), min((stop - 1 + ph) // sh + 1, g.shape[1])):
-            _find_winners(image, r, window, winner, best)
-            share = g[n, r]
-            top, bottom = span(r, kh, sh, ph, height)
-            for h in range(max(top, start), min(bottom, stop)):
-                for s in range(g.shape[2]):
-                    left, right = span(s, kw, sw, pw, width)
-                    for w in range(left, right):
-                        here = np.int32(h * width + w)
+        route_rows(g[n], x[n], dx[n, start:stop], start, stop, gated, window, winner, best)
+
+
+@kernel
+def scratch(g, x):
+    """A row of winners and one of their values, for `route_rows`."""
+    return np.empty(g.shape[2:], np.int32), np.empty(g.shape[2:], x.dtype)
+
+
+@kernel
+def route_rows(g, image, out, start, stop, gated, window, winner, best):
+    """Route one image's g (OH, OW, C) to the rows from `start` to `stop` of the image (H, W, C): these are `out`."""
+    kh, kw, sh, sw, ph, pw = window
+    height, width, channels = image.shape
+    zero = g.dtype.type(0)
+    tiled = kh == sh and kw == sw and ph == pw == 0 and g.shape[0] * kh == height and g.shape[1] * kw == width
+    if not tiled:  # some input lies in no window or in several
+        out[:] = zero
+    for r in range(first_window(start, kh, sh, ph), min((stop - 1 + ph) // sh + 1, g.shape[0])):
+        _find_winners(image, r, gated, window, winner, best)
+        share = g[r]
+        top, bottom = span(r, kh, sh, ph, height)
+        for h in range(max(top, start), min(bottom, stop)):
+            line = out[h - start]
+            for s in range(g.shape[1]):
+                left, right = span(s, kw, sw, pw, width)
+                for w in range(left, right):
+                    here = np.int32(h * width + w)
+                    if tiled:
                         for c in range(channels):
                             u = share[s, c]
-                            out[h, w, c] += u if winner[s, c] == here else zero
+                            line[w, c] = u if winner[s, c] == here else zero
+                    else:
+                        for c in range(channels):
+                            u = share[s, c]
+                            line[w, c] += u if winner[s, c] == here else zero
 
 
 @parallel_kernel
-def _route_parallel(g, x, dx, bands, window, tasks, parts):
+def _route_parallel(g, x, dx, gated, bands, window, tasks, parts):
     for t in prange(parts):
-        _route_bands(g, x, dx, bands, window, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
+        _route_bands(g, x, dx, gated, bands, window, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
 
 
 @kernel
 def _collect_rows(v, x, y, window, first, last):
     kh, kw, sh, sw, ph, pw = window
     height, width, channels = x.shape[1:]
-    winner, best = np.empty((y.shape[2], channels), np.int32), np.empty((y.shape[2], channels), x.dtype)
+    winner, best = scratch(y, x)
     for row in range(first, last):
         n, r = row // y.shape[1], row % y.shape[1]
-        _find_winners(x[n], r, window, winner, best)
+        _find_winners(x[n], r, False, window, winner, best)
         image, out = v[n], y[n, r]
         top, bottom = span(r, kh, sh, ph, height)
         for h in range(top, bottom):

@@ -26,6 +26,11 @@ def filters_last(weight):
     return np.ascontiguousarray(weight.transpose(2, 3, 1, 0))
 
 
+def filters_first(memory):
+    """See (kh, kw, I, O) memory as (O, I, kh, kw), without a copy."""
+    return memory.transpose(3, 2, 0, 1)
+
+
 def read_only(array):
     """Make a view that cannot be written: another type to numba, so all inputs get it and a kernel compiles once."""
     view = array.view()

@@ -3,6 +3,7 @@ import operator
 
 from ..tensor import Tensor
 from . import arrange as r
+from . import fusion  # noqa: F401  registers its kernels
 from . import methods as m
 from .activation import ELU, GELU, Erf, Gate, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .conv import ChannelSum, Conv2d, Conv2dInput, Conv2dWeight

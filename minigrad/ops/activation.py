@@ -10,6 +10,7 @@ from .elementwise import Where
 
 class ReLU(Op):
     """max(x, 0), with derivative 0 at 0."""
+    memory, waits = "new", True
 
     def forward(self, x):
         return kernels.relu(x)
@@ -20,6 +21,7 @@ class ReLU(Op):
 
 class Gate(Op):
     """g where x > 0, else 0: the derivative of ReLU, and linear in g."""
+    memory, waits = "new", True
 
     def forward(self, g, x):
         return kernels.relu_gate(g, x)

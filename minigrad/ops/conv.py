@@ -16,6 +16,7 @@ from .shape import Reshape, broadcast_to
 @dataclass(frozen=True, eq=False)
 class _Window(Op):
     """The settings of a convolution; pairs are (vertical, horizontal)."""
+    memory = "new"
     stride: tuple = (1, 1)
     padding: tuple = (0, 0)
     dilation: tuple = (1, 1)
@@ -65,6 +66,7 @@ class Conv2dWeight(_Window):
 
 class ChannelSum(Op):
     """The sum over images, rows and columns: what a bias, added everywhere in its channel, gets back."""
+    memory = "new"
 
     def forward(self, g):
         return kernels.channel_sum(g)

@@ -25,6 +25,7 @@ class Cast(Op):
 
 class Add(Op):
     """a + b."""
+    memory = "new"
 
     def forward(self, a, b):
         return np.add(a, b)
@@ -35,6 +36,7 @@ class Add(Op):
 
 class Sub(Op):
     """a - b."""
+    memory = "new"
 
     def forward(self, a, b):
         return np.subtract(a, b)
@@ -45,6 +47,7 @@ class Sub(Op):
 
 class Mul(Op):
     """a * b."""
+    memory = "new"
 
     def forward(self, a, b):
         return np.multiply(a, b)
@@ -65,6 +68,7 @@ class Div(Op):
 
 class Neg(Op):
     """-x."""
+    memory = "new"
 
     def forward(self, x):
         return np.negative(x)

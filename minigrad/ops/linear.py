@@ -11,6 +11,7 @@ from .shape import Permute, Reshape, broadcast_to
 
 class MatMul(Op):
     """a @ b for matrices, or stacks of matrices with equal leading axes."""
+    memory = "new"
 
     def forward(self, a, b):
         if a.dtype.kind != "f":
@@ -30,6 +31,7 @@ class MatMul(Op):
 
 class Linear(Op):
     """x @ weight.T + bias: a dense layer for x of shape (N, in), weight (out, in), bias (out,) or none."""
+    memory = "new"
 
     def forward(self, x, weight, *bias):
         y = kernels.matmul(x, weight.T)

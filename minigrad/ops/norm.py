@@ -17,6 +17,7 @@ from .shape import SumTo
 
 class ChannelAffine(Op):
     """(x - center) * scale + shift, channel by channel: x (N, C, H, W), the others (C,)."""
+    memory = "new"
 
     def forward(self, x, center, scale, shift):
         return kernels.channel_affine(x, center, scale, shift)
@@ -28,6 +29,7 @@ class ChannelAffine(Op):
 
 class ChannelDot(Op):
     """The sum of a * (b - center) over the images and pixels of each channel: what a scale gets back. (C,)"""
+    memory = "new"
 
     def forward(self, a, b, center):
         return kernels.channel_dot(a, b, center)
@@ -39,6 +41,7 @@ class ChannelDot(Op):
 
 class Moments(Op):
     """Mean and biased variance of each channel of x (N, C, H, W), as rows of an array (2, C)."""
+    memory = "new"
 
     def forward(self, x):
         return kernels.channel_moments(x)
@@ -54,6 +57,7 @@ class Moments(Op):
 @dataclass(frozen=True, eq=False)
 class BatchNorm(Op):
     """(x - mean) / sqrt(var + eps) * weight + bias, per channel of x (N, C, H, W); weight and bias may be left out."""
+    memory = "new"
     eps: float = 1e-5
 
     def forward(self, x, mean, var, *affine):

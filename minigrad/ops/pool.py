@@ -13,6 +13,7 @@ from ..tensor import Op
 @dataclass(frozen=True, eq=False)
 class _Windows(Op):
     """The settings of a pooling; pairs are (vertical, horizontal)."""
+    memory = "new"
     kernel_size: tuple
     stride: tuple
     padding: tuple = (0, 0)
@@ -37,6 +38,7 @@ class MaxPool2d(_Windows):
 @dataclass(frozen=True, eq=False)
 class MaxPoolRoute(_Windows):
     """g, of the pooled shape, sent to the winners in x and added up where windows overlap."""
+    waits = True
 
     def forward(self, g, x):
         return kernels.max_pool2d_route(g, x, *self.window)

@@ -15,6 +15,7 @@ def kept(shape, dims):
 @dataclass(frozen=True, eq=False)
 class Sum(Op):
     """The sum over the axes `dims` (a sorted tuple of non-negative axes)."""
+    memory = "new"
     dims: tuple
     keepdim: bool = False
 

@@ -14,6 +14,7 @@ from ..tensor import Op
 @dataclass(frozen=True, eq=False)
 class BroadcastTo(Op):
     """Repeat along new axes and axes of length 1; a view, no copy."""
+    memory = "shared"
     shape: tuple
 
     def forward(self, x):
@@ -40,6 +41,7 @@ class SumTo(Op):
 @dataclass(frozen=True, eq=False)
 class Reshape(Op):
     """The same elements in the same (row-major) order under another shape."""
+    memory = "shared"
     shape: tuple
 
     def forward(self, x):
@@ -52,6 +54,7 @@ class Reshape(Op):
 @dataclass(frozen=True, eq=False)
 class Permute(Op):
     """Axes in another order: axis i of the result is axis dims[i] of x."""
+    memory = "shared"
     dims: tuple
 
     def forward(self, x):

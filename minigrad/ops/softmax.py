@@ -36,6 +36,7 @@ class LogSoftmax(Op):
 
 class CrossEntropy(Op):
     """-sum(q * log(softmax(x))) over axis 1, for scores x and odds q of one shape (N, C, ...): (N, ...)."""
+    memory = "new"
 
     def forward(self, x, q):
         log_p = LogSoftmax(1).forward(x)

@@ -36,6 +36,18 @@ def test_max_pooling_is_its_definition_to_the_bit(pool, data):
     assert all(r.dtype == x.dtype and is_channels_last(r) for r in results)
 
 
+@given(pools(special=[np.nan, -np.inf, np.inf, -0.0]), st.data())
+def test_a_rectifier_and_a_pool_in_one_pass_are_both_in_turn_to_the_bit(pool, data):
+    x, window = pool
+    y = kernels.relu_max_pool2d(x, *window)
+    g = draw_values(data.draw, y.shape, x.dtype)
+    dx = kernels.relu_max_pool2d_route(g, x, *window)
+    assert_array_equal(y, reference.relu_max_pool2d(x, *window))
+    assert_array_equal(dx, reference.relu_max_pool2d_route(g, x, *window))
+    assert not np.signbit(y[y == 0]).any()
+    assert all(r.dtype == x.dtype and is_channels_last(r) for r in (y, dx))
+
+
 @given(pools(special=[np.nan]), st.booleans(), st.data())
 def test_average_pooling_is_its_definition(pool, count_include_pad, data):
     x, window = pool

@@ -7,6 +7,7 @@ in goes out. Settings of windows are (height, width) tuples.
 
 from minigrad.kernels.reference.boxes import changed_boxes, conv2d_boxes, cut_boxes, linear_boxes, paste_boxes
 from minigrad.kernels.reference.conv import conv2d, conv2d_input_grad, conv2d_weight_grad
+from minigrad.kernels.reference.conv_pool_grad import conv2d_relu_max_pool2d_grads
 from minigrad.kernels.reference.optim import adam_step, sgd_step
 from minigrad.kernels.reference.pool import (
     avg_pool2d,
@@ -14,6 +15,8 @@ from minigrad.kernels.reference.pool import (
     max_pool2d,
     max_pool2d_collect,
     max_pool2d_route,
+    relu_max_pool2d,
+    relu_max_pool2d_route,
 )
 from minigrad.kernels.reference.simple import (
     channel_affine,
@@ -37,6 +40,7 @@ __all__ = [
     "conv2d",
     "conv2d_boxes",
     "conv2d_input_grad",
+    "conv2d_relu_max_pool2d_grads",
     "conv2d_weight_grad",
     "cut_boxes",
     "linear_boxes",
@@ -47,5 +51,7 @@ __all__ = [
     "paste_boxes",
     "relu",
     "relu_gate",
+    "relu_max_pool2d",
+    "relu_max_pool2d_route",
     "sgd_step",
 ]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minigrad.kernels.geometry import pool_output_shape
+from minigrad.kernels.reference.simple import relu, relu_gate
 from minigrad.kernels.reference.windows import crop, pad, tap
 
 
@@ -89,6 +90,16 @@ def max_pool2d_collect(v, x, kernel_size, stride, padding, ceil_mode):
         wins = winner == i * kernel_size[1] + j
         y[wins] = tap(padded, i, j, stride, (1, 1), out)[wins]
     return y
+
+
+def relu_max_pool2d(x, kernel_size, stride, padding, ceil_mode):
+    """Rectify, then pool; settings as in `winners`. (N, C, H, W) -> (N, C, OH, OW)."""
+    return max_pool2d(relu(x), kernel_size, stride, padding, ceil_mode)
+
+
+def relu_max_pool2d_route(g, x, kernel_size, stride, padding, ceil_mode):
+    """The gradient of `relu_max_pool2d`, for g (N, C, OH, OW) and what was rectified and pooled, x (N, C, H, W)."""
+    return relu_gate(max_pool2d_route(g, relu(x), kernel_size, stride, padding, ceil_mode), x)
 
 
 def window_areas(input_shape, kernel_size, stride, padding, out, count_include_pad):

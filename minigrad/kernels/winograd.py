@@ -1,0 +1,222 @@
+"""Convolution with 3 x 3 filters for fewer multiplications: Winograd's algorithm F(2 x 2, 3 x 3).
+
+Two neighbouring outputs of a filter (g0, g1, g2) over inputs (d0, d1, d2, d3) are six products,
+
+    y0 = d0 g0 + d1 g1 + d2 g2          y1 = d1 g0 + d2 g1 + d3 g2
+
+but four will do:
+
+    m1 = (d0 - d2) g0     m2 = (d1 + d2) (g0 + g1 + g2) / 2     y0 = m1 + m2 + m3
+    m4 = (d1 - d3) g2     m3 = (d2 - d1) (g0 - g1 + g2) / 2     y1 = m2 - m3 - m4
+
+In matrices, y = A^T [(G g) * (B^T d)]; and in two dimensions, along rows and then along columns, 2 x 2 outputs from
+4 x 4 inputs: y = A^T [(G g G^T) * (B^T d B)] A, with 16 products in place of 36. The sums over channels are taken
+between the brackets, so that the products become 16 matrix products, (tiles of the image x channels) by (channels x
+filters), for the register tile (see `micro`):
+
+    image ─ B^T d B ─> V (16, tiles, C)  ─┐
+    filters ─ G g G^T ─> U (16, C, O)    ─┴─ V_k @ U_k ─> M (16, tiles, O) ─ A^T m A ─> image
+
+V and M of one block of an image stay in a core's cache. The weight gradient is the same chain the other way round:
+U's gradient is V_k^T @ (A y A^T)_k, summed over all tiles.
+
+The differences cost a little precision, about one bit of 24; float64, which is for checks, keeps to `conv`. Source: A.
+Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
+"""
+
+import numba
+import numpy as np
+
+from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels.frame import fill_frame
+from minigrad.kernels.micro import PANEL_BYTES, tile
+from minigrad.kernels.plan import in_tiles
+from minigrad.kernels.transform import LANES, make_transform
+from minigrad.kernels.weights import read_only
+
+PLANES = 16
+BLOCK_BYTES = 512 * 1024  # of V and M: they should stay in the core's own cache
+SUMS_BYTES = 512 * 1024  # of U, and of its gradient, likewise
+
+to_inputs = make_transform([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])  # B^T
+to_outputs = make_transform([[1, 1, 1, 0], [0, 1, -1, -1]])  # A^T
+from_outputs = make_transform([[1, 0], [1, 1], [1, -1], [0, -1]])  # A
+
+
+def pays(weight_shape, dtype, stride, dilation, groups):
+    """Whether a convolution is one that this file knows and speeds up; its images do not matter.
+
+    3 x 3 filters side by side, in float32, whole vectors of channels and filters, not too many of them to stay in the
+    cache.
+    """
+    out_channels, channels, *kernel_size = weight_shape
+    known = kernel_size == [3, 3] and stride == dilation == (1, 1) and groups == 1 and dtype == np.float32
+    whole = channels % LANES == out_channels % LANES == 0 and channels and out_channels
+    return bool(known and whole and PLANES * channels * out_channels * 4 <= SUMS_BYTES)
+
+
+def convolve(x, w, bias, padding):
+    """Correlate images with 3 x 3 filters.
+
+    Parameters
+    ----------
+    x : ndarray
+        ``(N, H, W, C)``, contiguous and read-only.
+    w : ndarray
+        ``(3, 3, C, O)``.
+    bias : ndarray or None
+        ``(O,)``.
+    padding : tuple of (int, int)
+
+    Returns
+    -------
+    ndarray
+        ``(N, H + 2 * padding - 2, W + 2 * padding - 2, O)``.
+    """
+    images, height, width, channels = x.shape
+    filters = w.shape[3]
+    y = np.empty((images, height + 2 * padding[0] - 2, width + 2 * padding[1] - 2, filters), x.dtype)
+    u = _stretched(_stretched(w, 0), 1).reshape(-1)
+    blocks, rows, across = _blocks(y.shape, channels)
+    team, tiles = threads(), rows * across
+    planes = np.zeros((PLANES, filters), x.dtype)
+    planes[5] = 0 if bias is None else bias  # this product goes into all four outputs as it is
+    _convolve(
+        y, x, read_only(u), read_only(planes), np.empty((team, (2 * rows + 2) * (2 * across + 2) * channels), x.dtype),
+        np.empty((team, PLANES * tiles * channels), x.dtype), np.empty((team, (PLANES * tiles + 4) * filters), x.dtype),
+        blocks, np.array(padding), in_tiles(np.arange(tiles) * channels), in_tiles(np.arange(tiles) * filters),
+    )  # fmt: skip
+    return y
+
+
+def weight_grad(x, g, padding):
+    """Give the gradient with respect to the filters, ``(3, 3, C, O)``, for x (N, H, W, C) and g (N, OH, OW, O)."""
+    channels, filters = x.shape[3], g.shape[3]
+    blocks, rows, across = _blocks(g.shape, channels)
+    team, tiles = threads(), rows * across
+    du = np.zeros((team, PLANES * channels * filters), x.dtype)
+    _correlate(
+        du, x, g, np.empty((team, (2 * rows + 2) * (2 * across + 2) * max(channels, filters)), x.dtype),
+        np.empty((team, PLANES * tiles * channels), x.dtype), np.empty((team, PLANES * tiles * filters), x.dtype),
+        blocks, np.array(padding), in_tiles(np.arange(channels)), in_tiles(np.arange(channels) * filters),
+    )  # fmt: skip
+    return _gathered(_gathered(du.sum(0).reshape(4, 4, channels, filters), 0), 1)
+
+
+def _stretched(w, axis):
+    """G along one axis: 3 numbers become 4."""
+    first, middle, last = np.moveaxis(w, axis, 0)
+    both, middle = (first + last) / 2, middle / 2
+    return np.stack([first, both + middle, both - middle, last], axis)
+
+
+def _gathered(u, axis):
+    """G^T along one axis: the gradient of `_stretched`."""
+    first, plus, minus, last = np.moveaxis(u, axis, 0)
+    both = (plus + minus) / 2
+    return np.stack([first + both, (plus - minus) / 2, last + both], axis)
+
+
+def _blocks(out_shape, channels):
+    """Into how many blocks of rows of tiles to cut an image, the rows of a block, and the tiles of a row."""
+    images, height, width, filters = out_shape
+    down, across, team = -(-height // 2), -(-width // 2), threads()
+    blocks = -(-down * across * (channels + filters) * PLANES * 4 // BLOCK_BYTES)
+    if images % team and images < 8 * team:
+        blocks = -(-blocks // team) * team
+    blocks = min(blocks, down)
+    return blocks, -(-down // blocks), across
+
+
+@parallel_kernel
+def _convolve(y, x, u, bias, frames, v, m, blocks, padding, v_rows, m_rows):
+    for thread in numba.prange(len(frames)):
+        _convolve_share(
+            np.int64(thread), y, x, u, bias, frames[thread], v[thread], m[thread], len(frames), blocks, padding,
+            v_rows, m_rows,
+        )  # fmt: skip
+
+
+@kernel
+def _convolve_share(thread, y, x, u, bias, frame, v, m, team, blocks, padding, v_rows, m_rows):
+    """One thread's share of the blocks of rows of tiles."""
+    (images, height, width, filters), channels = y.shape, x.shape[3]
+    down, across, panel = -(-height // 2), -(-width // 2), PANEL_BYTES // 4
+    y_flat, no_rows, no_taps = y.reshape(-1), np.zeros(v_rows.shape[1], np.int64), np.zeros(1, np.int64)
+    corner = len(m) - 4 * filters
+    plane = corner // filters // PLANES
+    for item in range(thread * images * blocks // team, (thread + 1) * images * blocks // team):
+        image, block = item // blocks, item % blocks
+        first, last = block * down // blocks, (block + 1) * down // blocks
+        used = -(-(last - first) * across // v_rows.shape[1])
+        take_inputs(v, plane, frame, x, image, first, last, across, padding)
+        for k in range(PLANES):
+            for column in range(0, filters, panel):
+                for t in range(used):
+                    tile(
+                        m, k * plane * filters + column, m_rows[t], bias, k * filters + column, no_rows,
+                        v, k * plane * channels, v_rows[t], no_taps, channels, 1,
+                        u, k * channels * filters + column, filters, min(panel, filters - column),
+                    )  # fmt: skip
+        for row in range(first, last):
+            for column in range(across):
+                at, step = ((image * height + 2 * row) * width + 2 * column) * filters, plane * filters
+                source = ((row - first) * across + column) * filters
+                if 2 * row + 2 <= height and 2 * column + 2 <= width:
+                    to_outputs(y_flat, at, width * filters, filters, m, source, 4 * step, step, filters)
+                else:  # the tile hangs over the edge
+                    to_outputs(m, corner, 2 * filters, filters, m, source, 4 * step, step, filters)
+                    for i in range(min(2, height - 2 * row)):
+                        for j in range(min(2, width - 2 * column)):
+                            for c in range(filters):
+                                y_flat[at + (i * width + j) * filters + c] = m[corner + (2 * i + j) * filters + c]
+
+
+@kernel
+def take_inputs(v, plane, frame, x, image, first, last, across, padding):
+    """Write V of the tiles in rows `first` to `last`: B^T d B for each 4 x 4 pixels d."""
+    channels, columns = x.shape[3], 2 * across + 2
+    fill_frame(frame, x, image, 2 * first - padding[0], -padding[1], 2 * (last - first) + 2, columns)
+    for row in range(last - first):
+        for column in range(across):
+            to_inputs(
+                v, (row * across + column) * channels, 4 * plane * channels, plane * channels,
+                frame, (2 * row * columns + 2 * column) * channels, columns * channels, channels, channels,
+            )  # fmt: skip
+
+
+@parallel_kernel
+def _correlate(du, x, g, frames, v, h, blocks, padding, v_rows, u_rows):
+    for thread in numba.prange(len(frames)):
+        _correlate_share(
+            np.int64(thread), du[thread], x, g, frames[thread], v[thread], h[thread], len(frames), blocks, padding,
+            v_rows, u_rows,
+        )  # fmt: skip
+
+
+@kernel
+def _correlate_share(thread, du, x, g, frame, v, h, team, blocks, padding, v_rows, u_rows):
+    """One thread's share of the blocks of rows of tiles."""
+    (images, height, width, filters), channels = g.shape, x.shape[3]
+    down, across, panel = -(-height // 2), -(-width // 2), PANEL_BYTES // 4
+    plane, no_taps = len(v) // channels // PLANES, np.zeros(1, np.int64)
+    for item in range(thread * images * blocks // team, (thread + 1) * images * blocks // team):
+        image, block = item // blocks, item % blocks
+        first, last = block * down // blocks, (block + 1) * down // blocks
+        tiles = (last - first) * across
+        take_inputs(v, plane, frame, x, image, first, last, across, padding)
+        fill_frame(frame, g, image, 2 * first, 0, 2 * (last - first), 2 * across)
+        for row in range(last - first):
+            for column in range(across):
+                from_outputs(
+                    h, (row * across + column) * filters, 4 * plane * filters, plane * filters,
+                    frame, (4 * row * across + 2 * column) * filters, 2 * across * filters, filters, filters,
+                )  # fmt: skip
+        for k in range(PLANES):
+            for column in range(0, filters, panel):
+                at = k * channels * filters + column
+                for t in range(len(v_rows)):
+                    tile(
+                        du, at, u_rows[t], du, at, u_rows[t], v, k * plane * channels, v_rows[t], no_taps, tiles,
+                        channels, h, k * plane * filters + column, filters, min(panel, filters - column),
+                    )  # fmt: skip

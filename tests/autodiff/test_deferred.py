@@ -1,0 +1,125 @@
+"""Results that wait: nobody can tell, whatever is read or overwritten, and when."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import minigrad
+from minigrad import functional as F
+from minigrad import grad, kernels, no_grad, tensor
+from minigrad.deferred import Deferred
+from minigrad.tensor import Op
+
+RNG = np.random.default_rng(0)
+X, W, B = (RNG.normal(size=shape).astype(np.float32) for shape in ((2, 1, 8, 8), (4, 1, 3, 3), (4,)))
+
+
+def network(requires_grad=True):
+    """The steps of a small network: image, convolved, rectified, pooled."""
+    x = tensor(X, requires_grad=requires_grad)
+    convolved = F.conv2d(x, tensor(W, requires_grad=True), tensor(B, requires_grad=True), padding=1)
+    rectified = F.relu(convolved)
+    return x, convolved, rectified, F.max_pool2d(rectified, 2)
+
+
+def fail(*given):
+    raise AssertionError("this array need not be made")
+
+
+def test_what_a_pool_reads_is_never_made(monkeypatch):
+    for name in ("relu", "relu_gate", "max_pool2d_route"):
+        monkeypatch.setattr(kernels, name, fail)
+    x, convolved, rectified, pooled = network()
+    grad(pooled, x)
+    assert type(rectified._data) is Deferred and rectified._data.array is None
+    monkeypatch.setattr(kernels, "relu_max_pool2d_route", fail)
+    x, convolved, _, pooled = network(requires_grad=False)
+    grad(pooled, convolved.inputs[1:])
+    with no_grad():
+        network()
+
+
+def test_reading_the_steps_in_between_changes_nothing():
+    alone = network()
+    seen = network()
+    for t in seen:
+        assert t.data.shape == t.shape
+    assert_array_equal(alone[-1].data, seen[-1].data)
+    assert_array_equal(seen[2].data, np.maximum(seen[1].data, 0))
+    leaves, others = ([y[0], *y[1].inputs[1:]] for y in (alone, seen))
+    for ours, theirs in zip(grad(alone[-1], leaves), grad(seen[-1], others), strict=True):
+        np.testing.assert_allclose(ours.data, theirs.data, rtol=1e-6, atol=1e-6)
+
+
+def test_gradients_of_inner_tensors_are_read_like_any_other():
+    _, convolved, rectified, pooled = network()
+    to_convolved, to_rectified = grad(pooled, [convolved, rectified])
+    assert_array_equal(to_rectified.data, kernels.max_pool2d_route(
+        np.ones(pooled.shape, np.float32), rectified.data, (2, 2), (2, 2), (0, 0), False))
+    assert_array_equal(to_convolved.data, to_rectified.data * (convolved.data > 0))
+
+
+def test_what_waits_does_not_see_its_source_overwritten():
+    _, convolved, rectified, _ = network()
+    expected = np.maximum(convolved.detach().data.copy(), 0)
+    convolved.data[...] = 7
+    assert_array_equal(rectified.data, expected)
+    for write in (lambda t: t.reshape(2, -1).data, lambda t: t.permute(0, 2, 3, 1).data, lambda t: t.detach().data,
+                  lambda t: t[:, 1:].data, lambda t: t.numpy()):
+        _, convolved, rectified, _ = network()
+        write(convolved)[...] = 7
+        assert_array_equal(rectified.data, expected)
+
+
+def test_a_tape_whose_hidden_arrays_were_overwritten_raises():
+    x, convolved, rectified, pooled = network()
+    grad(pooled, x)
+    convolved.data[...] = 7
+    with pytest.raises(RuntimeError, match="grad: the input of ReLU in no module .* was overwritten"):
+        grad(pooled, x)
+    x, convolved, rectified, pooled = network()
+    flat = pooled.flatten(1)
+    rectified.data[...] = 7
+    with pytest.raises(RuntimeError, match="was overwritten"):
+        grad(flat, x)
+    x, convolved, rectified, pooled = network()
+    rows = convolved.permute(0, 2, 3, 1)
+    rows.data[...] = 7  # the same memory, under another name
+    with pytest.raises(RuntimeError, match="grad: the input of ReLU in no module .* was overwritten"):
+        grad(pooled, x)
+
+
+class Same(Op):
+    """An op of somebody else's, which returns what it is given."""
+
+    def forward(self, x):
+        return x
+
+    def vjp(self, g, y, x):
+        return (lambda: g,)
+
+
+def test_an_op_of_unknown_habits_may_share_memory():
+    _, convolved, _, _ = network()
+    expected = np.maximum(convolved.detach().data.copy(), 0)
+    _, convolved, _, _ = network()
+    same = Same()(convolved)
+    rectified = F.relu(same)
+    convolved.data[...] = 7
+    assert_array_equal(rectified.data, expected)
+
+
+def test_copies_and_pickles_hold_the_numbers():
+    *_, rectified, pooled = network()
+    for twin in (copy.deepcopy(rectified), pickle.loads(pickle.dumps(rectified))):
+        assert_array_equal(twin.data, np.maximum(twin.inputs[0].data, 0))
+    assert_array_equal(copy.copy(pooled).data, pooled.data)
+
+
+def test_second_derivatives_pass_through_what_waits():
+    rng = np.random.default_rng(1)
+    x, w = rng.normal(size=(1, 1, 6, 6)), rng.normal(size=(2, 1, 3, 3))
+    minigrad.check_grads(lambda x, w: F.max_pool2d(F.relu(F.conv2d(x, w) * F.conv2d(x, w)), 2), x, w, order=2)

@@ -1,0 +1,134 @@
+"""Winograd's algorithm: it is the convolution it stands in for, to the bit where the numbers are small integers."""
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from minigrad import kernels
+from minigrad.kernels import reference, winograd
+from minigrad.kernels.layout import channels_last
+from minigrad.kernels.transform import LANES, make_transform
+
+from .layouts import LAYOUTS, draw_values
+
+
+@st.composite
+def cases(draw):
+    """(x, weight, bias or None, g, padding) that the algorithm knows; small integers, so that all sums are exact."""
+    channels, filters = (LANES * draw(st.integers(1, 3)) for _ in range(2))
+    padding = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
+    size = [max(1, 3 - 2 * p) + draw(st.integers(0, 8)) for p in padding]
+    shape = draw(st.integers(0, 5)), channels, *size
+    layout = LAYOUTS[draw(st.sampled_from(sorted(LAYOUTS)))]
+    x = layout(draw_values(draw, shape, np.float32))
+    weight = layout(draw_values(draw, (filters, channels, 3, 3), np.float32))
+    bias = draw_values(draw, (filters,), np.float32) if draw(st.booleans()) else None
+    g = layout(draw_values(draw, (shape[0], filters, *(n + 2 * p - 2 for n, p in zip(size, padding))), np.float32))
+    return x, weight, bias, g, padding
+
+
+def settings(padding):
+    return (1, 1), padding, (1, 1), 1
+
+
+def random(*shape):
+    return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
+
+
+@given(cases())
+def test_it_is_the_convolution_and_its_gradients(case):
+    x, weight, bias, g, padding = case
+    assert winograd.pays(weight.shape, x.dtype, (1, 1), (1, 1), 1)
+    window = settings(padding)
+    assert_array_equal(kernels.conv2d(x, weight, bias, *window), reference.conv2d(x, weight, bias, *window))
+    dx = kernels.conv2d_input_grad(g, weight, x.shape, *window)
+    assert_array_equal(dx, reference.conv2d_input_grad(g, weight, x.shape, *window))
+    dw = kernels.conv2d_weight_grad(x, g, weight.shape, *window)
+    assert_array_equal(dw, reference.conv2d_weight_grad(x, g, weight.shape, *window))
+    assert dw.strides == kernels.weight_layout(weight).strides
+
+
+@pytest.mark.parametrize(
+    "weight_shape, dtype, stride, dilation, groups",
+    [
+        ((32, 32, 3, 3), np.float64, (1, 1), (1, 1), 1),
+        ((32, 32, 3, 3), np.float32, (2, 2), (1, 1), 1),
+        ((32, 32, 3, 3), np.float32, (1, 1), (1, 2), 1),
+        ((32, 16, 3, 3), np.float32, (1, 1), (1, 1), 2),
+        ((32, 32, 1, 3), np.float32, (1, 1), (1, 1), 1),
+        ((32, 3, 3, 3), np.float32, (1, 1), (1, 1), 1),
+        ((512, 512, 3, 3), np.float32, (1, 1), (1, 1), 1),
+    ],
+)
+def test_what_it_does_not_know_is_left_to_others(weight_shape, dtype, stride, dilation, groups):
+    assert not winograd.pays(weight_shape, np.dtype(dtype), stride, dilation, groups)
+
+
+@pytest.mark.parametrize("shape, filters", [((2, 64, 14, 14), 32), ((1, 16, 90, 90), 64)])
+def test_it_is_as_close_to_float64_as_the_direct_sum(shape, filters):
+    x, w, g = random(*shape), random(filters, shape[1], 3, 3), random(shape[0], filters, *shape[2:])
+    results = kernels.conv2d(x, w, None, *settings((1, 1))), kernels.conv2d_weight_grad(
+        x, g, w.shape, *settings((1, 1))
+    )
+    x, w, g = (a.astype(np.float64) for a in (x, w, g))
+    exact = kernels.conv2d(x, w, None, *settings((1, 1))), kernels.conv2d_weight_grad(x, g, w.shape, *settings((1, 1)))
+    for ours, theirs in zip(results, exact):
+        assert_allclose(ours, theirs, atol=4e-6 * np.abs(theirs).max())
+
+
+def test_nan_reaches_exactly_the_outputs_that_see_it():
+    w = np.ones((LANES, LANES, 3, 3), np.float32)
+    for row, column in np.ndindex(9, 9):
+        x = np.zeros((1, LANES, 9, 9), np.float32)
+        x[0, 1, row, column] = np.nan
+        expected = np.zeros((9, 9), bool)
+        expected[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2] = True
+        y = kernels.conv2d(x, w, None, *settings((1, 1)))
+        assert_array_equal(np.isnan(y), np.broadcast_to(expected, y.shape))
+
+
+def test_an_image_alone_gives_what_it_gives_in_a_batch():
+    x, w, b = random(7, 32, 13, 14), random(32, 32, 3, 3), random(32)
+    batch = kernels.conv2d(x, w, b, *settings((1, 1)))
+    for n in range(len(x)):
+        assert_array_equal(kernels.conv2d(x[n : n + 1], w, b, *settings((1, 1)))[0], batch[n])
+
+
+@pytest.mark.compiled
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
+def test_results_agree_for_any_number_of_threads():
+    x, w, g, ours = random(3, 32, 20, 17), random(32, 32, 3, 3), random(3, 32, 20, 17), numba.get_num_threads()
+    y = kernels.conv2d(x, w, None, *settings((1, 1)))
+    dw = kernels.conv2d_weight_grad(x, g, w.shape, *settings((1, 1)))
+    try:
+        numba.set_num_threads(1)
+        assert_array_equal(kernels.conv2d(x, w, None, *settings((1, 1))), y)
+        again = kernels.conv2d_weight_grad(x, g, w.shape, *settings((1, 1)))
+        assert_allclose(again, dw, rtol=1e-3, atol=1e-3)
+    finally:
+        numba.set_num_threads(ours)
+
+
+def test_a_transform_is_two_matrix_products_for_each_channel():
+    signs = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
+    d, y = random(4, 4, 2 * LANES), np.full((2, 2, 2 * LANES), np.nan, np.float32)
+    transformed(make_transform(signs), y, d)
+    assert_allclose(y, np.einsum("ia,jb,abc->ijc", signs, signs, d), rtol=1e-5, atol=1e-6)
+
+
+def transformed(transform, y, d):
+    def run(y, d, channels):
+        transform(y, 0, 2 * channels, channels, d, 0, 4 * channels, channels, channels)
+
+    (run if numba.config.DISABLE_JIT else numba.njit(run))(y.reshape(-1), d.reshape(-1), d.shape[2])
+
+
+def test_every_memory_order_will_do():
+    x, w = random(2, LANES, 6, 5), random(LANES, LANES, 3, 3)
+    y = kernels.conv2d(x, w, None, *settings((1, 1)))
+    assert channels_last(y).base is not None and y.transpose(0, 2, 3, 1).flags.c_contiguous
+    for layout in LAYOUTS.values():
+        assert_array_equal(kernels.conv2d(layout(x), layout(w), None, *settings((1, 1))), y)
