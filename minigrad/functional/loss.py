@@ -27,7 +27,7 @@ def nll_loss(log_probabilities, target, weight=None, ignore_index=-100, reductio
     """
     log_p = _scores("nll_loss", log_probabilities, "log_probabilities")
     odds, total = _odds("nll_loss", target, log_p, weight, ignore_index)
-    return _averaged("nll_loss", -(where(odds != 0, log_p, 0.0) * odds).sum(1), total, reduction)
+    return _weighted("nll_loss", lambda q: -(where(q != 0, log_p, 0.0) * q).sum(1), odds, total, reduction)
 
 
 def cross_entropy(logits, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
@@ -52,8 +52,7 @@ def cross_entropy(logits, target, weight=None, ignore_index=-100, reduction="mea
         counted = odds.any(1, keepdims=True)
         if not counted.all():  # a row that does not count may even hold NaN
             logits = where(counted, logits, 0.0)
-        odds = Tensor(odds)
-    return _averaged("cross_entropy", ops.CrossEntropy()(logits, odds), total, reduction)
+    return _weighted("cross_entropy", lambda q: ops.CrossEntropy()(logits, as_tensor(q)), odds, total, reduction)
 
 
 def mse_loss(x, target, reduction="mean"):
@@ -128,11 +127,11 @@ def _alike(function, x, target):
     return x, (target if target.dtype == x.dtype else Tensor(target.data.astype(x.dtype)))
 
 
-def _averaged(function, loss, total, reduction):
-    """The losses (N, ...) reduced, where the mean divides by `total`."""
-    if reduction == "mean" and loss.size:
-        return loss.sum() * (1 / total) if total else loss.sum() + np.nan  # as in PyTorch; the gradient is 0
-    return _reduced(function, loss, reduction)
+def _weighted(function, losses, odds, total, reduction):
+    """The losses (N, ...) for the odds, reduced; a mean divides by `total`, which is done to the odds, once."""
+    if reduction != "mean" or not odds.size:
+        return _reduced(function, losses(odds), reduction)
+    return losses(odds * (1 / total)).sum() if total else losses(odds).sum() + np.nan  # NaN, with a gradient of 0
 
 
 def _reduced(function, loss, reduction):

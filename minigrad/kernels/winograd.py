@@ -24,16 +24,21 @@ The differences cost a little precision, about one bit of 24; float64, which is 
 Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 """
 
+from functools import lru_cache
+
 import numba
 import numpy as np
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
+from minigrad.kernels.linear import matmul
 from minigrad.kernels.micro import PANEL_BYTES, tile
 from minigrad.kernels.plan import in_tiles
 from minigrad.kernels.transform import LANES, make_transform
 from minigrad.kernels.weights import read_only
 
+G = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]], np.float32) / 2
+STRETCH = np.kron(G, G)  # a filter's nine numbers, G g G^T: (16, 9)
 PLANES = 16
 BLOCK_BYTES = 512 * 1024  # of V and M: they should stay in the core's own cache
 SUMS_BYTES = 512 * 1024  # of U, and of its gradient, likewise
@@ -76,7 +81,7 @@ def convolve(x, w, bias, padding):
     images, height, width, channels = x.shape
     filters = w.shape[3]
     y = np.empty((images, height + 2 * padding[0] - 2, width + 2 * padding[1] - 2, filters), x.dtype)
-    u = _stretched(_stretched(w, 0), 1).reshape(-1)
+    u = matmul(STRETCH, w.reshape(9, channels * filters)).reshape(-1)
     blocks, rows, across = _blocks(y.shape, channels)
     team, tiles = threads(), rows * across
     planes = np.zeros((PLANES, filters), x.dtype)
@@ -84,7 +89,7 @@ def convolve(x, w, bias, padding):
     _convolve(
         y, x, read_only(u), read_only(planes), np.empty((team, (2 * rows + 2) * (2 * across + 2) * channels), x.dtype),
         np.empty((team, PLANES * tiles * channels), x.dtype), np.empty((team, (PLANES * tiles + 4) * filters), x.dtype),
-        blocks, np.array(padding), in_tiles(np.arange(tiles) * channels), in_tiles(np.arange(tiles) * filters),
+        blocks, padding, _rows(tiles, channels), _rows(tiles, filters),
     )  # fmt: skip
     return y
 
@@ -98,23 +103,15 @@ def weight_grad(x, g, padding):
     _correlate(
         du, x, g, np.empty((team, (2 * rows + 2) * (2 * across + 2) * max(channels, filters)), x.dtype),
         np.empty((team, PLANES * tiles * channels), x.dtype), np.empty((team, PLANES * tiles * filters), x.dtype),
-        blocks, np.array(padding), in_tiles(np.arange(channels)), in_tiles(np.arange(channels) * filters),
+        blocks, padding, _rows(channels, 1), _rows(channels, filters),
     )  # fmt: skip
-    return _gathered(_gathered(du.sum(0).reshape(4, 4, channels, filters), 0), 1)
+    return matmul(STRETCH.T, du.sum(0).reshape(PLANES, channels * filters)).reshape(3, 3, channels, filters)
 
 
-def _stretched(w, axis):
-    """G along one axis: 3 numbers become 4."""
-    first, middle, last = np.moveaxis(w, axis, 0)
-    both, middle = (first + last) / 2, middle / 2
-    return np.stack([first, both + middle, both - middle, last], axis)
-
-
-def _gathered(u, axis):
-    """G^T along one axis: the gradient of `_stretched`."""
-    first, plus, minus, last = np.moveaxis(u, axis, 0)
-    both = (plus + minus) / 2
-    return np.stack([first + both, (plus - minus) / 2, last + both], axis)
+@lru_cache(maxsize=256)
+def _rows(count, distance):
+    """The offsets of so many rows, cut into register tiles."""
+    return in_tiles(np.arange(count) * distance)
 
 
 def _blocks(out_shape, channels):
