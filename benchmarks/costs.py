@@ -3,7 +3,8 @@
 The traffic is compulsory: every array that a kernel is given is read once, every one that it makes written once,
 whatever it reads again or keeps aside. To have another kernel counted, give it a line in `COSTS`: a function of its
 result and its arguments. A multiplication and an addition are two operations; a comparison, a square root and a
-division are one each. Taps of a convolution that lie on the padding count.
+division are one each. Taps of a convolution that lie on the padding count, and so do the multiplications that
+Winograd's algorithm saves: it may be faster than its operations.
 """
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ COSTS = {
     "matmul": Cost(lambda y, a, b: 2 * y.size * len(b)),
     "relu": Cost(lambda y, x: y.size),
     "relu_gate": Cost(lambda dx, g, x: dx.size),
+    "conv2d_relu_max_pool2d_grads": Cost(lambda grads, x, y, g, *_: (2 * grads[0][0].size + 1) * y.size + 5 * g.size),
+    "relu_max_pool2d": Cost(lambda y, x, size, *_: y.size * _window(size)),
+    "relu_max_pool2d_route": Cost(lambda dx, g, x, size, *_: g.size * (_window(size) + 1)),
     "max_pool2d": Cost(lambda y, x, size, *_: y.size * (_window(size) - 1)),
     "max_pool2d_route": Cost(lambda dx, g, x, size, *_: g.size * _window(size)),
     "avg_pool2d": Cost(lambda y, x, size, *_: y.size * _window(size)),
