@@ -1,31 +1,46 @@
 """Results that wait: an array that nobody reads need not be made.
 
-The tape has an op for every step that a paper has a rule for, a ReLU and a max-pool, say. But to write a rectified
-batch to memory only for the pool to read it back costs more than both computations. So the result of an op that says
-``waits = True`` is a `Deferred`: the op and its operands. Whoever reads the tensor's data gets the array, computed
-then; but an op that is applied to a Deferred may first look into `fusions` for a kernel that does both steps in one
-pass over memory, and then the array in between is never made.
+The tape has an op for every step that a paper has a rule for: a convolution, a ReLU, a max-pool. But to write a
+rectified batch to memory only for the pool to read it back costs more than both computations. So the result of an op
+that may wait is a `Deferred`: the op and its operands. Whoever reads the tensor's data gets the array, computed then;
+but an op that is applied to a Deferred may first look into `fusions` for a kernel that does several steps in one pass,
+and then the array in between is never made.
 
     x ── ReLU ── y ── MaxPool2d ── z          z.data == kernels.relu_max_pool2d(x.data), y.data computed when asked for
 
-That is all below the tape: tensors, ops, rules and numbers are the same, to the bit. An array that waits for others
-must not see them overwritten in the meantime; `Tensor.data` sees to that.
+That is all below the tape: tensors, ops, rules and results are the same. An array that others wait for must not be
+overwritten before they are computed; `Tensor.data` sees to that.
 """
 from math import prod
+
+SAMPLE = 16  # elements in the fingerprint that tells an overwritten array
 
 
 class Deferred:
     """An array that is computed when it is read: of an op and arrays, some of which may wait themselves.
 
-    Its shape and dtype are those of the last operand, which holds for all ops that wait. `channel_sum` is the sum of
-    each channel, where a kernel that needed it on its way has left it.
+    Parameters
+    ----------
+    op : Op
+    operands : tuple of ndarray or Deferred
+    shape : tuple of int
+    exposed : sequence of ndarray
+        Operands that somebody outside may write to: reading raises if that happened.
+
+    Attributes
+    ----------
+    winners : (tuple, ndarray) or None
+        A pool's settings and the winners of its windows, where a kernel has noted them.
+    channel_sum : ndarray or None
+        The sum of each channel, where a kernel that needed it on its way has left it.
     """
 
-    __slots__ = ("array", "channel_sum", "dtype", "op", "operands", "shape", "__weakref__")
+    __slots__ = ("array", "channel_sum", "dtype", "exposed", "op", "operands", "shape", "winners", "__weakref__")
 
-    def __init__(self, op, operands):
-        self.op, self.operands, self.array, self.channel_sum = op, operands, None, None
-        self.shape, self.dtype = operands[-1].shape, operands[-1].dtype
+    def __init__(self, op, operands, shape, exposed=()):
+        self.op, self.operands, self.shape, self.dtype = op, operands, shape, operands[0].dtype
+        self.exposed = [(array, fingerprint(array)) for array in exposed]
+        self.array = self.channel_sum = self.winners = None
 
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: prod(self.shape))
@@ -34,9 +49,18 @@ class Deferred:
         """The array."""
         op, operands = self.op, self.operands
         if operands is not None:  # None once it is computed; another thread may be at it too, and gets the same bits
+            for array, then in self.exposed:
+                if fingerprint(array) != then:
+                    raise RuntimeError(f"{type(op).__name__}: an input (shape {array.shape}) was overwritten before "
+                                       "the result was read; read its data first, or run the forward pass again")
             self.array = compute(op, operands)
-            self.operands = None
+            self.operands, self.exposed = None, ()
         return self.array
+
+
+def fingerprint(array):
+    """The bytes of a few elements spread over an array."""
+    return array.flat[::max(1, array.size // SAMPLE)].tobytes()
 
 
 fusions = {}
@@ -59,12 +83,15 @@ def waiting(operand, op_type):
     return operand.operands if type(operand) is Deferred and type(operand.op) is op_type else None
 
 
+def read(operand):
+    """The array that an operand is, or waits to be."""
+    return operand.read() if type(operand) is Deferred else operand
+
+
 def compute(op, operands):
     """Apply an op to arrays, in one pass with what they wait for where there is a kernel for it."""
     if any(type(operand) is Deferred for operand in operands):
         fused = fusions.get(type(op))
         result = fused and fused(op, *operands)
-        if result is not None:
-            return result
-        operands = [operand.read() if type(operand) is Deferred else operand for operand in operands]
+        return op.forward(*map(read, operands)) if result is None else result
     return op.forward(*operands)

@@ -20,12 +20,11 @@ from weakref import ref
 
 import numpy as np
 
-from .deferred import Deferred, compute
+from .deferred import Deferred, compute, fingerprint, read
 
 recording = ContextVar("recording", default=True)  # context variables: threads do not see each other's settings
 scope = ContextVar("scope", default="")            # path of the module that is running
 _serials = count()
-SAMPLE = 16                                        # elements in the fingerprint that tells an overwritten array
 
 
 class setting:
@@ -80,7 +79,7 @@ class Tensor:
     """
 
     __slots__ = ("_data", "requires_grad", "op", "inputs", "stamps", "scope", "serial", "version", "grad", "unseen",
-                 "shown", "__weakref__")
+                 "shown", "readers", "__weakref__")
     __array_ufunc__ = None  # `ndarray * Tensor` must reach Tensor.__rmul__ instead of making an array of objects
 
     def __init__(self, data, requires_grad=False, *, op=None, inputs=(), unseen=None):
@@ -93,7 +92,7 @@ class Tensor:
                             "dtype=np.float32)")
         self._data, self.requires_grad, self.op, self.inputs = data, requires_grad, op, inputs
         self.scope, self.serial, self.version, self.grad = scope.get(), next(_serials), 0, None
-        self.unseen, self.shown = unseen, None
+        self.unseen, self.shown, self.readers = unseen, None, ()
         if unseen is not None:
             unseen.tensors.append(ref(self))
         self.stamps = tuple(stamp(t) for t in (*inputs, self)) if inputs else ()
@@ -103,12 +102,22 @@ class Tensor:
         """The ndarray. Assigning to it (also ``t.data -= step``) marks every tape that used the old values as stale."""
         if self.unseen is not None:
             self.unseen.show()
+        elif self.readers:
+            read_all(self.readers)
+            self.readers = ()
         return self._data
 
     @data.setter
     def data(self, value):
         self._data, self.unseen = as_array(value), None
         self.bump()
+
+    def await_reading(self, reader):
+        """Let `reader`, which waits for this array, be computed before anybody gets the array to write to it."""
+        if self.unseen is not None:
+            self.unseen.readers.append(ref(reader))
+        else:
+            self.readers = (*[weak for weak in self.readers if weak() is not None], ref(reader))
 
     def bump(self):
         """Say that `data` was overwritten in place: a tape that used the old values then raises instead of lying."""
@@ -139,9 +148,8 @@ class Tensor:
     def __array__(self, dtype=None, copy=None):
         return np.array(self.data, dtype=dtype, copy=copy)
 
-    def __reduce_ex__(self, protocol):  # for copies and pickles, which hold arrays
-        if self.unseen is not None:
-            self.unseen.show()
+    def __reduce_ex__(self, protocol):
+        self.numpy()  # computed, for copies and pickles hold arrays
         return super().__reduce_ex__(protocol)
 
     def __repr__(self):
@@ -192,13 +200,18 @@ class Unseen:
 
     def show(self):
         """Compute what waits: from now on the memory may be written to."""
-        for waiting in [weak() for weak in self.readers]:
-            if waiting is not None:
-                waiting.read()
+        read_all(self.readers)
         for t in [weak() for weak in self.tensors]:
             if t is not None:
-                t._data = t._data.read() if type(t._data) is Deferred else t._data
+                t._data = read(t._data)
                 t.unseen, t.shown = None, fingerprint(t._data)
+
+
+def read_all(readers):
+    """Compute the results that weak references lead to."""
+    for waiting in [weak() for weak in readers]:
+        if waiting is not None:
+            waiting.read()
 
 
 def stamp(t):
@@ -209,11 +222,6 @@ def stamp(t):
     ones when one of the sampled elements changed. An array that nobody has seen yet needs none.
     """
     return t.version, t._data.shape, fingerprint(t._data) if t.unseen is None else None
-
-
-def fingerprint(array):
-    """The bytes of a few elements spread over an array."""
-    return array.flat[::max(1, array.size // SAMPLE)].tobytes()
 
 
 def overwritten(t, then):
@@ -261,12 +269,17 @@ class Op:
     ----------
     memory : 'new', 'shared' or None
         Whether `forward` returns memory that nobody else has, or shares that of its only operand; None if unknown.
-    waits : bool
-        A result for images (N, C, H, W) may wait until it is read (see `deferred`). It must have the shape and dtype of
-        the last operand.
     """
 
-    memory, waits = None, False
+    memory = None
+
+    def may_wait(self, *xs):
+        """Whether the result for these Tensors may wait until it is read (see `deferred`)."""
+        return False
+
+    def result_shape(self, *arrays):
+        """The shape of a result that waits: that of the last operand."""
+        return arrays[-1].shape
 
     def forward(self, *xs):
         """Arrays in, array out."""
@@ -283,10 +296,10 @@ class Op:
             came = ", ".join(type(x).__name__ for x in xs)
             raise TypeError(f"{type(self).__name__}: got {came}, expected Tensors; wrap arrays in "
                             "minigrad.tensor(...)") from None
-        if self.waits and arrays[-1].ndim == 4 and all(x.unseen is not None for x in xs):
-            data = Deferred(self, tuple(arrays))
+        if self.may_wait(*xs):
+            data = Deferred(self, tuple(arrays), self.result_shape(*arrays), [x._data for x in xs if x.unseen is None])
             for x in xs:
-                x.unseen.readers.append(ref(data))
+                x.await_reading(data)
         else:
             data = compute(self, arrays)
         unseen = Unseen() if self.memory == "new" else xs[0].unseen if self.memory == "shared" else None

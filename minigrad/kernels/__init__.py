@@ -11,7 +11,11 @@ from minigrad.kernels.boxes import changed_boxes, cut_boxes, linear_boxes, paste
 from minigrad.kernels.channels import channel_affine, channel_dot
 from minigrad.kernels.conv import conv2d, conv2d_input_grad
 from minigrad.kernels.conv_grad import channel_sum, conv2d_weight_grad
-from minigrad.kernels.conv_pool_grad import conv2d_relu_max_pool2d_grads
+from minigrad.kernels.conv_pool import (
+    conv2d_relu_max_pool2d,
+    conv2d_relu_max_pool2d_grads,
+    route_winners,
+)
 from minigrad.kernels.elementwise import relu, relu_gate
 from minigrad.kernels.linear import matmul
 from minigrad.kernels.memory import keep_freed_memory
@@ -38,6 +42,7 @@ __all__ = [
     "conv2d",
     "conv2d_boxes",
     "conv2d_input_grad",
+    "conv2d_relu_max_pool2d",
     "conv2d_relu_max_pool2d_grads",
     "conv2d_weight_grad",
     "cut_boxes",
@@ -51,6 +56,7 @@ __all__ = [
     "relu_gate",
     "relu_max_pool2d",
     "relu_max_pool2d_route",
+    "route_winners",
     "sgd_step",
     "weight_layout",
 ]

@@ -125,14 +125,14 @@ def _convolve(
     y, x, w, w_group, w_panel, w_row, bias, frames, blocks, groups, edges, taps, run, x_rows, y_rows, pitch
 ):  # fmt: skip
     for thread in numba.prange(len(frames)):
-        _convolve_share(
+        convolve_share(
             np.int64(thread), y, x, w, w_group, w_panel, w_row, bias, frames, blocks, groups, edges,
             taps, run, x_rows, y_rows, pitch,
         )  # fmt: skip
 
 
 @kernel
-def _convolve_share(
+def convolve_share(
     thread, y, x, w, w_group, w_panel, w_row, bias, frames, blocks, groups, edges, taps, run, x_rows, y_rows, pitch
 ):
     """One thread's share of the blocks of tiles: copy the frame of each, and run the tile over it."""

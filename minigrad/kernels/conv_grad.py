@@ -69,7 +69,7 @@ class Correlation(NamedTuple):
         return self.dw.sum(0).reshape(self.shape)
 
 
-def correlation(x, g_shape, weight_shape, stride, padding, dilation, groups):
+def correlation(x, g_shape, weight_shape, stride, padding, dilation, groups, blocks=None):
     """Lay out the weight gradient for x (N, H, W, C) and a cotangent of `g_shape` (N, OH, OW, O)."""
     out_channels, group_channels, *kernel_size = weight_shape
     rows, columns = (forward_axis(g_shape[1 + a], kernel_size[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
@@ -78,7 +78,7 @@ def correlation(x, g_shape, weight_shape, stride, padding, dilation, groups):
     down, across = (np.arange(kernel_size[a]) * dilation[a] for a in (0, 1))
     corners = np.add.outer(down * pitch, across * channels)
     weights = np.add.outer(corners, np.arange(group_channels)).ravel()
-    blocks = split_images(images, rows.count, rows, pitch * x.itemsize, team)
+    blocks = blocks or split_images(images, rows.count, rows, pitch * x.itemsize, team)
     starts = -(-rows.count // blocks)  # rows of windows in a block, at the most
     return Correlation(
         np.zeros((team, len(weights) * out_channels), x.dtype),

@@ -5,12 +5,14 @@ import numpy as np
 
 from .. import kernels
 from ..tensor import Op, Tensor
+from .arguments import of_unseen_images
 from .elementwise import Where
 
 
 class ReLU(Op):
     """max(x, 0), with derivative 0 at 0."""
-    memory, waits = "new", True
+    memory = "new"
+    may_wait = of_unseen_images
 
     def forward(self, x):
         return kernels.relu(x)
@@ -21,7 +23,8 @@ class ReLU(Op):
 
 class Gate(Op):
     """g where x > 0, else 0: the derivative of ReLU, and linear in g."""
-    memory, waits = "new", True
+    memory = "new"
+    may_wait = of_unseen_images
 
     def forward(self, g, x):
         return kernels.relu_gate(g, x)

@@ -60,3 +60,8 @@ def matched(name, a, b):
         return e.match(a, b)
     except (ValueError, TypeError, OverflowError) as error:
         raise type(error)(f"{name}: {error}") from None
+
+
+def of_unseen_images(op, *xs):
+    """Whether tensors are images (N, C, H, W) that only ops have read: what is made of them may wait."""
+    return xs[-1].ndim == 4 and all(x.unseen is not None for x in xs)

@@ -9,6 +9,8 @@ and each of the three ops is the derivative of the other two: second and higher 
 from dataclasses import dataclass
 
 from .. import kernels
+from ..kernels.conv_pool import is_made_again
+from ..kernels.geometry import conv_output_size
 from ..tensor import Op
 from .shape import Reshape, broadcast_to
 
@@ -30,6 +32,14 @@ class _Window(Op):
 @dataclass(frozen=True, eq=False)
 class Conv2d(_Window):
     """The cross-correlation of x (N, C, H, W) with weight (O, C/groups, kh, kw), plus bias (O,) if there is one."""
+
+    def may_wait(self, x, weight, *bias):
+        return is_made_again(self.result_shape(x, weight), weight.shape, x.dtype.itemsize)
+
+    def result_shape(self, x, weight, *bias):
+        settings = self.stride, self.padding, self.dilation
+        size = (conv_output_size(x.shape[2 + a], weight.shape[2 + a], *(s[a] for s in settings)) for a in (0, 1))
+        return x.shape[0], weight.shape[0], *size
 
     def forward(self, x, weight, *bias):
         return kernels.conv2d(x, weight, bias[0] if bias else None, *self.window)

@@ -1,34 +1,53 @@
-"""Which ops meet in one kernel: a rectifier and the pool behind it, on the way forward and on the way back."""
+"""Which ops meet in one kernel: a convolution, a rectifier and a pool, on the way forward and on the way back.
+
+A cheap convolution waits for what comes after it, a rectifier always does. If that is a pool, its kernel begins where
+the waiting begins. On the way back the cotangent of the pool waits, and so does what the rectifier's gate leaves of it,
+until a convolution asks for a gradient.
+"""
 from .. import kernels
-from ..deferred import fusion, waiting
+from ..deferred import fusion, read, waiting
+from ..kernels.conv_pool import leaves_no_gaps
 from .activation import Gate, ReLU
-from .conv import ChannelSum, Conv2dWeight
+from .conv import ChannelSum, Conv2d, Conv2dWeight
 from .pool import MaxPool2d, MaxPoolRoute
 
 
 @fusion(MaxPool2d)
 def rectify_and_pool(pool, y):
-    """max_pool2d(relu(x))"""
+    """max_pool2d(relu(x)), or max_pool2d(relu(conv2d(...)))"""
     rectified = waiting(y, ReLU)
-    return kernels.relu_max_pool2d(*rectified, *pool.window) if rectified else None
+    if rectified is None:
+        return None
+    convolved = waiting(rectified[0], Conv2d)
+    if convolved is None or not leaves_no_gaps(y.shape, *pool.window):
+        return kernels.relu_max_pool2d(read(rectified[0]), *pool.window)
+    x, weight, *bias = map(read, convolved)
+    window = rectified[0].op.window
+    pooled, winners = kernels.conv2d_relu_max_pool2d(x, weight, bias[0] if bias else None, window, pool.window)
+    y.winners = pool.window, winners
+    return pooled
 
 
 @fusion(Gate)
 def route_and_gate(gate, g, x):
-    """relu_gate(max_pool2d_route(g, relu(x)), x)"""
-    routed = _routed(g, x)
-    return kernels.relu_max_pool2d_route(routed, x, *g.op.window) if routed is not None else None
+    """relu_gate(max_pool2d_route(h, relu(x)), x)"""
+    h, winners = _routed(g, x)
+    if h is None:
+        return None
+    if winners is None:
+        return kernels.relu_max_pool2d_route(read(h), read(x), *g.op.window)
+    return kernels.route_winners(read(h), winners, g.op.kernel_size)
 
 
 @fusion(Conv2dWeight)
 def route_gate_and_correlate(correlate, x, g):
     """conv2d_weight_grad(x, relu_gate(max_pool2d_route(h, relu(y)), y)); the gradient of the bias comes for free."""
     gated = waiting(g, Gate)
-    routed = _routed(*gated) if gated else None
-    if routed is None:
+    h, winners = _routed(*gated) if gated else (None, None)
+    if winners is None:
         return None
     dw, g.channel_sum = kernels.conv2d_relu_max_pool2d_grads(
-        x, gated[1], routed, gated[0].op.window, correlate.weight_shape, *correlate.window)
+        read(x), winners, read(h), gated[0].op.kernel_size, correlate.weight_shape, *correlate.window)
     return dw
 
 
@@ -39,7 +58,10 @@ def sum_of_what_was_correlated(total, g):
 
 
 def _routed(g, x):
-    """The h of g = max_pool2d_route(h, relu(x)), if that is what g waits to be; otherwise None."""
+    """(h, the noted winners or None) of g = max_pool2d_route(h, relu(x)), if that is what g waits to be; else Nones."""
     operands = waiting(g, MaxPoolRoute)
     rectified = operands and waiting(operands[1], ReLU)
-    return operands[0] if rectified and rectified[0] is x else None
+    if not rectified or rectified[0] is not x:
+        return None, None
+    window, winners = operands[1].winners or (None, None)
+    return operands[0], winners if window == g.op.window else None

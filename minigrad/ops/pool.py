@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .. import kernels
 from ..tensor import Op
+from .arguments import of_unseen_images
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class MaxPool2d(_Windows):
 @dataclass(frozen=True, eq=False)
 class MaxPoolRoute(_Windows):
     """g, of the pooled shape, sent to the winners in x and added up where windows overlap."""
-    waits = True
+    may_wait = of_unseen_images
 
     def forward(self, g, x):
         return kernels.max_pool2d_route(g, x, *self.window)

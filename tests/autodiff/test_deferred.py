@@ -30,16 +30,26 @@ def fail(*given):
 
 
 def test_what_a_pool_reads_is_never_made(monkeypatch):
-    for name in ("relu", "relu_gate", "max_pool2d_route"):
+    for name in ("relu", "relu_gate", "max_pool2d_route", "conv2d", "relu_max_pool2d", "relu_max_pool2d_route"):
         monkeypatch.setattr(kernels, name, fail)
     x, convolved, rectified, pooled = network()
-    grad(pooled, x)
-    assert type(rectified._data) is Deferred and rectified._data.array is None
-    monkeypatch.setattr(kernels, "relu_max_pool2d_route", fail)
+    grad(pooled, [x, *convolved.inputs[1:]])
+    assert all(type(t._data) is Deferred and t._data.array is None for t in (convolved, rectified))
+    monkeypatch.setattr(kernels, "route_winners", fail)
     x, convolved, _, pooled = network(requires_grad=False)
     grad(pooled, convolved.inputs[1:])
     with no_grad():
         network()
+
+
+def test_what_is_dear_is_made_once(monkeypatch):
+    """A convolution of many channels does not wait; its rectifier does, for the pool."""
+    for name in ("relu", "relu_gate", "max_pool2d_route", "conv2d_relu_max_pool2d"):
+        monkeypatch.setattr(kernels, name, fail)
+    x, w = tensor(RNG.normal(size=(2, 8, 6, 6)), requires_grad=True), tensor(RNG.normal(size=(3, 8, 3, 3)))
+    convolved = F.conv2d(x, w)
+    assert type(convolved._data) is np.ndarray
+    grad(F.max_pool2d(F.relu(convolved), 2, stride=1), x)
 
 
 def test_reading_the_steps_in_between_changes_nothing():
@@ -90,6 +100,28 @@ def test_a_tape_whose_hidden_arrays_were_overwritten_raises():
     rows.data[...] = 7  # the same memory, under another name
     with pytest.raises(RuntimeError, match="grad: the input of ReLU in no module .* was overwritten"):
         grad(pooled, x)
+
+
+def test_a_convolution_that_waits_keeps_the_weights_it_was_given():
+    """Whether the weights are moved by an optimizer, by hand, or replaced."""
+    for move in (lambda p: minigrad.optim.SGD([p], lr=1.0).step(), lambda p: setattr(p, "data", p.data * 0),
+                 lambda p: p.data.fill(7), lambda p: p.numpy().fill(7), lambda p: p.detach().data.fill(7)):
+        _, convolved, rectified, pooled = network()
+        expected = network()[1].data
+        weight = convolved.inputs[1]
+        pooled.sum().backward()
+        assert type(convolved._data) is Deferred and convolved._data.array is None
+        move(weight)
+        assert_array_equal(convolved.data, expected)
+        assert_array_equal(rectified.data, np.maximum(expected, 0))
+
+
+def test_a_batch_that_is_overwritten_from_outside_is_missed_not_mistaken():
+    images = X.copy()
+    convolved = F.conv2d(images, W, padding=1)
+    images[...] = 0
+    with pytest.raises(RuntimeError, match=r"Conv2d: an input \(shape \(2, 1, 8, 8\)\) was overwritten before"):
+        convolved.numpy()
 
 
 class Same(Op):

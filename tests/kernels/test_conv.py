@@ -83,20 +83,6 @@ def test_weight_and_bias_gradients_are_their_definitions(case):
     assert_array_equal(kernels.channel_sum(g), reference.channel_sum(g))
 
 
-@given(convolutions(), st.integers(1, 3), st.booleans(), st.booleans())
-def test_gradients_through_a_rectifier_and_a_pool_are_one_after_the_other(case, size, overlap, ceil_mode):
-    x, weight, _, y, settings = case
-    pooling = (size, size), (1, 1) if overlap else (size, size), (size // 2, 0), ceil_mode
-    if min(y.shape[2:]) < size:
-        return
-    g = reference.max_pool2d(y, *pooling) - 1
-    dw, db = kernels.conv2d_relu_max_pool2d_grads(x, y, g, pooling, weight.shape, *settings)
-    expected = reference.conv2d_relu_max_pool2d_grads(x, y, g, pooling, weight.shape, *settings)
-    assert_array_equal(dw, expected[0])
-    assert_array_equal(db, expected[1])
-    assert dw.dtype == db.dtype == x.dtype and dw.strides == kernels.weight_layout(weight).strides
-
-
 @pytest.mark.parametrize(
     "shape, filters, settings",
     [

@@ -69,7 +69,7 @@ def test_a_change_of_the_tile_recompiles_the_kernels_that_use_it(monkeypatch, tm
     """numba itself looks only at a kernel's own file."""
 
     def digest():
-        return _jit._stamped(conv._convolve_share.py_func).__closure__[-1].cell_contents
+        return _jit._stamped(conv.convolve_share.py_func).__closure__[-1].cell_contents
 
     before, changed = digest(), tmp_path / "micro.py"
     assert digest() == before

@@ -7,7 +7,11 @@ in goes out. Settings of windows are (height, width) tuples.
 
 from minigrad.kernels.reference.boxes import changed_boxes, conv2d_boxes, cut_boxes, linear_boxes, paste_boxes
 from minigrad.kernels.reference.conv import conv2d, conv2d_input_grad, conv2d_weight_grad
-from minigrad.kernels.reference.conv_pool_grad import conv2d_relu_max_pool2d_grads
+from minigrad.kernels.reference.conv_pool import (
+    conv2d_relu_max_pool2d,
+    conv2d_relu_max_pool2d_grads,
+    route_winners,
+)
 from minigrad.kernels.reference.optim import adam_step, sgd_step
 from minigrad.kernels.reference.pool import (
     avg_pool2d,
@@ -40,6 +44,7 @@ __all__ = [
     "conv2d",
     "conv2d_boxes",
     "conv2d_input_grad",
+    "conv2d_relu_max_pool2d",
     "conv2d_relu_max_pool2d_grads",
     "conv2d_weight_grad",
     "cut_boxes",
@@ -53,5 +58,6 @@ __all__ = [
     "relu_gate",
     "relu_max_pool2d",
     "relu_max_pool2d_route",
+    "route_winners",
     "sgd_step",
 ]

@@ -1,0 +1,105 @@
+"""A convolution, a rectifier and a pool in one pass: the three in turn, to the bit."""
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from minigrad import kernels
+from minigrad.kernels import reference
+from minigrad.kernels.conv_pool import is_made_again, leaves_no_gaps
+
+from .layouts import draw_values
+from .test_conv import convolutions
+
+
+@st.composite
+def cases(draw):
+    """(x, weight, bias, the convolution's settings, the pool's) whose windows leave no gaps; small integers."""
+    x, weight, bias, g, window = draw(convolutions())
+    (height, width), fits = g.shape[2:], lambda size: [k for k in (1, 2, 3, 4) if size % k == 0]
+    pool = draw(st.sampled_from(fits(height))), draw(st.sampled_from(fits(width)))
+    assume(g.size and x.size)
+    if x.dtype == np.float32 and draw(st.booleans()):
+        x = np.where(draw_values(draw, x.shape, x.dtype) == 3, np.nan, x)
+    return x, weight, bias, window, (pool, pool, (0, 0), False)
+
+
+@given(cases(), st.data())
+def test_one_pass_is_three(case, data):
+    x, weight, bias, window, pooling = case
+    y, winners = kernels.conv2d_relu_max_pool2d(x, weight, bias, window, pooling)
+    expected, theirs = reference.conv2d_relu_max_pool2d(x, weight, bias, window, pooling)
+    assert_array_equal(y, expected)
+    assert_array_equal(winners, theirs)
+    assert y.dtype == x.dtype and winners.dtype == np.uint8
+    g = data.draw(st.just(None)) or draw_values(data.draw, y.shape, x.dtype)
+    dx = kernels.route_winners(g, winners, pooling[0])
+    assert_array_equal(dx, reference.route_winners(g, winners, pooling[0]))
+    convolved = reference.conv2d(x, weight, bias, *window)
+    assert_array_equal(dx, reference.relu_max_pool2d_route(g, convolved, *pooling))
+    x = np.nan_to_num(x)
+    grads = kernels.conv2d_relu_max_pool2d_grads(x, winners, g, pooling[0], weight.shape, *window)
+    theirs = reference.conv2d_relu_max_pool2d_grads(x, winners, g, pooling[0], weight.shape, *window)
+    for ours, other in zip(grads, theirs, strict=True):
+        assert_array_equal(ours, other)
+        assert ours.dtype == x.dtype
+    assert grads[0].strides == kernels.weight_layout(weight).strides
+
+
+@pytest.mark.parametrize(
+    "shape, kernel_size, stride, padding, answer",
+    [
+        ((1, 2, 8, 6), (2, 2), (2, 2), (0, 0), True),
+        ((1, 2, 8, 6), (4, 3), (4, 3), (0, 0), True),
+        ((1, 2, 8, 7), (2, 2), (2, 2), (0, 0), False),
+        ((1, 2, 8, 6), (2, 2), (1, 2), (0, 0), False),
+        ((1, 2, 8, 6), (2, 2), (2, 2), (1, 0), False),
+        ((1, 2, 32, 32), (16, 16), (16, 16), (0, 0), False),
+    ],
+)
+def test_windows_side_by_side_leave_no_gaps(shape, kernel_size, stride, padding, answer):
+    assert leaves_no_gaps(shape, kernel_size, stride, padding, False) is answer
+
+
+def test_only_a_cheap_convolution_of_small_images_is_made_again():
+    assert is_made_again((64, 32, 28, 28), (32, 1, 3, 3), 4)
+    assert not is_made_again((64, 32, 28, 28), (32, 32, 3, 3), 4)
+    assert not is_made_again((1, 64, 112, 112), (64, 3, 3, 3), 4)
+
+
+def test_an_image_alone_gives_what_it_gives_in_a_batch():
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(7, 1, 12, 10)).astype(np.float32), rng.normal(size=(20, 1, 3, 3)).astype(np.float32)
+    case = ((1, 1), (1, 1), (1, 1), 1), ((2, 2), (2, 2), (0, 0), False)
+    y, winners = kernels.conv2d_relu_max_pool2d(x, w, None, *case)
+    for n in range(len(x)):
+        alone = kernels.conv2d_relu_max_pool2d(x[n : n + 1], w, None, *case)
+        assert_array_equal(alone[0][0], y[n])
+        assert_array_equal(alone[1][0], winners[n])
+
+
+@pytest.mark.compiled
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
+def test_results_agree_for_any_number_of_threads():
+    rng, ours = np.random.default_rng(0), numba.get_num_threads()
+    x, w = rng.normal(size=(5, 1, 28, 28)).astype(np.float32), rng.normal(size=(32, 1, 3, 3)).astype(np.float32)
+    window, pooling = ((1, 1), (1, 1), (1, 1), 1), ((2, 2), (2, 2), (0, 0), False)
+
+    def everything():
+        y, winners = kernels.conv2d_relu_max_pool2d(x, w, None, window, pooling)
+        grads = kernels.conv2d_relu_max_pool2d_grads(x, winners, y, (2, 2), w.shape, *window)
+        return y, winners, kernels.route_winners(y, winners, (2, 2)), *grads
+
+    both = everything()
+    try:
+        numba.set_num_threads(1)
+        *same, dw, db = everything()
+    finally:
+        numba.set_num_threads(ours)
+    for one, two in zip(same, both[:3], strict=True):
+        assert_array_equal(one, two)
+    assert_allclose(dw, both[3], rtol=1e-4, atol=1e-3)
+    assert_allclose(db, both[4], rtol=1e-6)
