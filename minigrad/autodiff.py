@@ -10,7 +10,8 @@ default rule of a ReLU, and guided backpropagation is `grad(y, x, rules=...)` wi
 """
 import numpy as np
 
-from .tensor import Tensor, Unseen, overwritten, recording, scope, setting
+from .deferred import Unseen
+from .tensor import Tensor, overwritten, recording, scope, setting
 
 
 def tape(y):

@@ -57,6 +57,12 @@ class Deferred:
             self.operands, self.exposed = None, ()
         return self.array
 
+    def keep(self, array):
+        """Copy an operand: somebody is about to get it, who may write to it."""
+        if self.operands is not None:
+            self.exposed = [(other, then) for other, then in self.exposed if other is not array]
+            self.operands = tuple(array.copy(order="K") if o is array else o for o in self.operands)
+
 
 def fingerprint(array):
     """The bytes of a few elements spread over an array."""
@@ -95,3 +101,25 @@ def compute(op, operands):
         result = fused and fused(op, *operands)
         return op.forward(*map(read, operands)) if result is None else result
     return op.forward(*operands)
+
+
+class Unseen:
+    """Memory that only ops have read so far: the tensors that live in it, and the results that wait for it."""
+
+    __slots__ = ("readers", "tensors")
+
+    def __init__(self):
+        self.readers, self.tensors = [], []
+
+    def show(self):
+        """Compute what waits: from now on the memory may be written to."""
+        for reader in alive(self.readers):
+            reader.read()
+        for t in alive(self.tensors):
+            t._data = read(t._data)
+            t.unseen, t.shown = None, fingerprint(t._data)
+
+
+def alive(references):
+    """What weak references still lead to."""
+    return [found for found in [weak() for weak in references] if found is not None]

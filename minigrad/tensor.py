@@ -20,7 +20,7 @@ from weakref import ref
 
 import numpy as np
 
-from .deferred import Deferred, compute, fingerprint, read
+from .deferred import Deferred, Unseen, alive, compute, fingerprint
 
 recording = ContextVar("recording", default=True)  # context variables: threads do not see each other's settings
 scope = ContextVar("scope", default="")            # path of the module that is running
@@ -76,6 +76,8 @@ class Tensor:
         Creation counter: a tensor's inputs always have smaller ones.
     grad : Tensor or None
         Filled by `backward`, added to by the next one.
+    unseen, shown, readers
+        Who waits for the array, and what it was when somebody first saw it; see `deferred`.
     """
 
     __slots__ = ("_data", "requires_grad", "op", "inputs", "stamps", "scope", "serial", "version", "grad", "unseen",
@@ -103,7 +105,8 @@ class Tensor:
         if self.unseen is not None:
             self.unseen.show()
         elif self.readers:
-            read_all(self.readers)
+            for reader in alive(self.readers):
+                reader.keep(self._data)
             self.readers = ()
         return self._data
 
@@ -113,7 +116,7 @@ class Tensor:
         self.bump()
 
     def await_reading(self, reader):
-        """Let `reader`, which waits for this array, be computed before anybody gets the array to write to it."""
+        """Let `reader`, which waits for this array, be computed, or copy it, before anybody gets it to write to it."""
         if self.unseen is not None:
             self.unseen.readers.append(ref(reader))
         else:
@@ -188,30 +191,6 @@ class Tensor:
 
     def __int__(self):
         return int(self.item())
-
-
-class Unseen:
-    """Memory that only ops have read so far: the tensors that live in it, and the results that wait for it."""
-
-    __slots__ = ("readers", "tensors")
-
-    def __init__(self):
-        self.readers, self.tensors = [], []
-
-    def show(self):
-        """Compute what waits: from now on the memory may be written to."""
-        read_all(self.readers)
-        for t in [weak() for weak in self.tensors]:
-            if t is not None:
-                t._data = read(t._data)
-                t.unseen, t.shown = None, fingerprint(t._data)
-
-
-def read_all(readers):
-    """Compute the results that weak references lead to."""
-    for waiting in [weak() for weak in readers]:
-        if waiting is not None:
-            waiting.read()
 
 
 def stamp(t):
