@@ -9,7 +9,9 @@ and then the array in between is never made.
     x ── ReLU ── y ── MaxPool2d ── z          z.data == kernels.relu_max_pool2d(x.data), y.data computed when asked for
 
 That is all below the tape: tensors, ops, rules and results are the same. An array that others wait for must not be
-overwritten before they are computed; `Tensor.data` sees to that.
+overwritten before they are computed. So whatever somebody outside may write to is copied (the images and the weights of
+a first convolution are small, beside what it makes of them), and who first asks to see an array that only ops have read
+(`Unseen`) lets those that wait for it be computed first.
 """
 from math import prod
 
@@ -23,9 +25,8 @@ class Deferred:
     ----------
     op : Op
     operands : tuple of ndarray or Deferred
+        Which nobody writes to.
     shape : tuple of int
-    exposed : sequence of ndarray
-        Operands that somebody outside may write to: reading raises if that happened.
 
     Attributes
     ----------
@@ -35,11 +36,10 @@ class Deferred:
         The sum of each channel, where a kernel that needed it on its way has left it.
     """
 
-    __slots__ = ("array", "channel_sum", "dtype", "exposed", "op", "operands", "shape", "winners", "__weakref__")
+    __slots__ = ("array", "channel_sum", "dtype", "op", "operands", "shape", "winners", "__weakref__")
 
-    def __init__(self, op, operands, shape, exposed=()):
+    def __init__(self, op, operands, shape):
         self.op, self.operands, self.shape, self.dtype = op, operands, shape, operands[0].dtype
-        self.exposed = [(array, fingerprint(array)) for array in exposed]
         self.array = self.channel_sum = self.winners = None
 
     ndim = property(lambda self: len(self.shape))
@@ -49,19 +49,9 @@ class Deferred:
         """The array."""
         op, operands = self.op, self.operands
         if operands is not None:  # None once it is computed; another thread may be at it too, and gets the same bits
-            for array, then in self.exposed:
-                if fingerprint(array) != then:
-                    raise RuntimeError(f"{type(op).__name__}: an input (shape {array.shape}) was overwritten before "
-                                       "the result was read; read its data first, or run the forward pass again")
             self.array = compute(op, operands)
-            self.operands, self.exposed = None, ()
+            self.operands = None
         return self.array
-
-    def keep(self, array):
-        """Copy an operand: somebody is about to get it, who may write to it."""
-        if self.operands is not None:
-            self.exposed = [(other, then) for other, then in self.exposed if other is not array]
-            self.operands = tuple(array.copy(order="K") if o is array else o for o in self.operands)
 
 
 def fingerprint(array):

@@ -20,7 +20,7 @@ from weakref import ref
 
 import numpy as np
 
-from .deferred import Deferred, Unseen, alive, compute, fingerprint
+from .deferred import Deferred, Unseen, compute, fingerprint
 
 recording = ContextVar("recording", default=True)  # context variables: threads do not see each other's settings
 scope = ContextVar("scope", default="")            # path of the module that is running
@@ -76,12 +76,12 @@ class Tensor:
         Creation counter: a tensor's inputs always have smaller ones.
     grad : Tensor or None
         Filled by `backward`, added to by the next one.
-    unseen, shown, readers
-        Who waits for the array, and what it was when somebody first saw it; see `deferred`.
+    unseen, shown
+        Who waits for the array while only ops have read it, and its fingerprint when it was first seen; see `deferred`.
     """
 
     __slots__ = ("_data", "requires_grad", "op", "inputs", "stamps", "scope", "serial", "version", "grad", "unseen",
-                 "shown", "readers", "__weakref__")
+                 "shown", "__weakref__")
     __array_ufunc__ = None  # `ndarray * Tensor` must reach Tensor.__rmul__ instead of making an array of objects
 
     def __init__(self, data, requires_grad=False, *, op=None, inputs=(), unseen=None):
@@ -94,7 +94,7 @@ class Tensor:
                             "dtype=np.float32)")
         self._data, self.requires_grad, self.op, self.inputs = data, requires_grad, op, inputs
         self.scope, self.serial, self.version, self.grad = scope.get(), next(_serials), 0, None
-        self.unseen, self.shown, self.readers = unseen, None, ()
+        self.unseen, self.shown = unseen, None
         if unseen is not None:
             unseen.tensors.append(ref(self))
         self.stamps = tuple(stamp(t) for t in (*inputs, self)) if inputs else ()
@@ -104,23 +104,12 @@ class Tensor:
         """The ndarray. Assigning to it (also ``t.data -= step``) marks every tape that used the old values as stale."""
         if self.unseen is not None:
             self.unseen.show()
-        elif self.readers:
-            for reader in alive(self.readers):
-                reader.keep(self._data)
-            self.readers = ()
         return self._data
 
     @data.setter
     def data(self, value):
         self._data, self.unseen = as_array(value), None
         self.bump()
-
-    def await_reading(self, reader):
-        """Let `reader`, which waits for this array, be computed, or copy it, before anybody gets it to write to it."""
-        if self.unseen is not None:
-            self.unseen.readers.append(ref(reader))
-        else:
-            self.readers = (*[weak for weak in self.readers if weak() is not None], ref(reader))
 
     def bump(self):
         """Say that `data` was overwritten in place: a tape that used the old values then raises instead of lying."""
@@ -276,9 +265,11 @@ class Op:
             raise TypeError(f"{type(self).__name__}: got {came}, expected Tensors; wrap arrays in "
                             "minigrad.tensor(...)") from None
         if self.may_wait(*xs):
-            data = Deferred(self, tuple(arrays), self.result_shape(*arrays), [x._data for x in xs if x.unseen is None])
+            arrays = [a if x.unseen is not None else a.copy(order="K") for a, x in zip(arrays, xs)]
+            data = Deferred(self, tuple(arrays), self.result_shape(*arrays))
             for x in xs:
-                x.await_reading(data)
+                if x.unseen is not None:
+                    x.unseen.readers.append(ref(data))
         else:
             data = compute(self, arrays)
         unseen = Unseen() if self.memory == "new" else xs[0].unseen if self.memory == "shared" else None

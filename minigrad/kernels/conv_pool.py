@@ -27,10 +27,14 @@ FAN_IN = 32  # multiplications an output number may cost, if it is to be made ag
 IMAGE_BYTES = 256 * 1024  # an image of the convolution, which should stay in a core's own cache
 
 
-def is_made_again(out_shape, weight_shape, itemsize):
-    """Whether a convolution is so cheap that it may be repeated, and its images so small that one fits into a cache."""
+def is_made_again(in_shape, out_shape, weight_shape, itemsize):
+    """Whether a convolution may wait: it is cheap, so that it may be repeated, and what it reads is easily copied.
+
+    And one of its images fits into a cache.
+    """
     _, filters, height, width = out_shape
-    return filters * height * width * itemsize <= IMAGE_BYTES and prod(weight_shape[1:]) <= FAN_IN
+    small = filters * height * width * itemsize <= IMAGE_BYTES and 4 * prod(in_shape) <= prod(out_shape)
+    return small and prod(weight_shape[1:]) <= FAN_IN
 
 
 def leaves_no_gaps(out_shape, kernel_size, stride, padding, ceil_mode):

@@ -34,7 +34,7 @@ class Conv2d(_Window):
     """The cross-correlation of x (N, C, H, W) with weight (O, C/groups, kh, kw), plus bias (O,) if there is one."""
 
     def may_wait(self, x, weight, *bias):
-        return is_made_again(self.result_shape(x, weight), weight.shape, x.dtype.itemsize)
+        return is_made_again(x.shape, self.result_shape(x, weight), weight.shape, x.dtype.itemsize)
 
     def result_shape(self, x, weight, *bias):
         settings = self.stride, self.padding, self.dilation

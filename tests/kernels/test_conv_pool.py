@@ -65,9 +65,10 @@ def test_windows_side_by_side_leave_no_gaps(shape, kernel_size, stride, padding,
 
 
 def test_only_a_cheap_convolution_of_small_images_is_made_again():
-    assert is_made_again((64, 32, 28, 28), (32, 1, 3, 3), 4)
-    assert not is_made_again((64, 32, 28, 28), (32, 32, 3, 3), 4)
-    assert not is_made_again((1, 64, 112, 112), (64, 3, 3, 3), 4)
+    assert is_made_again((64, 1, 28, 28), (64, 32, 28, 28), (32, 1, 3, 3), 4)
+    assert not is_made_again((64, 32, 28, 28), (64, 32, 28, 28), (32, 32, 3, 3), 4)
+    assert not is_made_again((1, 3, 224, 224), (1, 64, 112, 112), (64, 3, 3, 3), 4)
+    assert not is_made_again((1, 3, 8, 8), (1, 4, 8, 8), (4, 3, 3, 3), 4)
 
 
 def test_an_image_alone_gives_what_it_gives_in_a_batch():
