@@ -38,8 +38,12 @@ def make_transform(signs):
             grid = np.add.outer(np.arange(size) * row, np.arange(size) * column)
             return at + np.add.outer(grid, np.arange(channels))
 
+        def combine(lines):  # a NaN times zero would be a NaN: what has no part in a sum is left out of it
+            return np.stack([sum(sign * line for sign, line in zip(row, lines) if sign) for row in signs])
+
         given = x[places(signs.shape[1], x_at, x_row, x_column)]
-        y[places(signs.shape[0], y_at, y_row, y_column)] = np.einsum("ia,jb,abc->ijc", signs, signs, given)
+        result = combine(combine(given).swapaxes(0, 1)).swapaxes(0, 1)
+        y[places(signs.shape[0], y_at, y_row, y_column)] = result
 
     @intrinsic
     def transform_llvm(typing, y, y_at, y_row, y_column, x, x_at, x_row, x_column, channels):

@@ -20,8 +20,10 @@ filters), for the register tile (see `micro`):
 V and M of one block of an image stay in a core's cache. The weight gradient is the same chain the other way round:
 U's gradient is V_k^T @ (A y A^T)_k, summed over all tiles.
 
-The differences cost a little precision, about one bit of 24; float64, which is for checks, keeps to `conv`. Source: A.
-Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
+Rounding does not suffer: the largest error of a 32-channel layer of 14 x 14 pixels in float32 is 2.5e-7 of its largest
+number, 7.5e-7 if the 288 products are added one after the other. But where the direct sum is infinite this one may be
+NaN (infinity minus infinity), and float64, which is for checks, keeps to `conv`. Source: A. Lavin and S. Gray, "Fast
+algorithms for convolutional neural networks", CVPR 2016.
 """
 
 from functools import lru_cache
@@ -87,7 +89,8 @@ def convolve(x, w, bias, padding):
     planes = np.zeros((PLANES, filters), x.dtype)
     planes[5] = 0 if bias is None else bias  # this product goes into all four outputs as it is
     _convolve(
-        y, x, read_only(u), read_only(planes), np.empty((team, (2 * rows + 2) * (2 * across + 2) * channels), x.dtype),
+        y, x, read_only(u), read_only(planes.reshape(-1)),
+        np.empty((team, (2 * rows + 2) * (2 * across + 2) * channels), x.dtype),
         np.empty((team, PLANES * tiles * channels), x.dtype), np.empty((team, (PLANES * tiles + 4) * filters), x.dtype),
         blocks, padding, _rows(tiles, channels), _rows(tiles, filters),
     )  # fmt: skip
