@@ -80,7 +80,7 @@ def roof(found, roofs):
     shown = [(number, call, part, _colour(call.name)) for number, (call, part) in enumerate(parts, 1)
              if call.milliseconds > BARE * whole]
     figure = new_figure(11.5, 6)
-    ax, side = figure.subplots(1, 2, width_ratios=(2.2, 1))
+    ax, side = figure.subplots(1, 2, width_ratios=(1.9, 1.1))
     rates = [call.gflops for _, call, _, _ in shown]
     _roofs(ax, roofs, 10 ** np.floor(np.log10(min(rates))), max(rates))
     for _, call, _, colour in shown:
