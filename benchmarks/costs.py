@@ -33,6 +33,7 @@ COSTS = {
         lambda made, x, w, b, _, pooling: _window(pooling[0]) * made[0].size * (2 * w[0].size + 1)),
     "conv2d_relu_max_pool2d_grads": Cost(
         lambda grads, x, winners, g, pool, *_: _window(pool) * g.size * (2 * grads[0][0].size + 1)),
+    "relu_max_pool2d_winners": Cost(lambda made, x, *_: x.size),
     "route_winners": Cost(lambda dx, *_: dx.size),
     "relu_max_pool2d": Cost(lambda y, x, size, *_: y.size * _window(size)),
     "relu_max_pool2d_route": Cost(lambda dx, g, x, size, *_: g.size * (_window(size) + 1)),

@@ -183,7 +183,7 @@ def test_the_roofline_knows_the_kernels_of_a_step_and_draws_them():
     small = {"L2": 2**16, "L3": 2**20}
     found, roofs, unknown = roofline.measure(4, rounds=1, seconds=0, sides=(32,), limits=small)
     assert not unknown and {"conv2d", "conv2d_input_grad", "conv2d_weight_grad", "conv2d_relu_max_pool2d",
-                            "conv2d_relu_max_pool2d_grads", "relu_max_pool2d", "relu_max_pool2d_route", "relu",
+                            "conv2d_relu_max_pool2d_grads", "relu_max_pool2d_winners", "route_winners", "relu",
                             "relu_gate", "matmul", "adam_step", "channel_sum"} <= {c.name for c in found}
     assert set(roofs.bandwidth) == {"L2", "L3", "memory"} and min(roofs.bandwidth.values()) > 0
     assert roofs.roof[1] == max(roofs.gflops.values())

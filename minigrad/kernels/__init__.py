@@ -14,6 +14,7 @@ from minigrad.kernels.conv_grad import channel_sum, conv2d_weight_grad
 from minigrad.kernels.conv_pool import (
     conv2d_relu_max_pool2d,
     conv2d_relu_max_pool2d_grads,
+    relu_max_pool2d_winners,
     route_winners,
 )
 from minigrad.kernels.elementwise import relu, relu_gate
@@ -56,6 +57,7 @@ __all__ = [
     "relu_gate",
     "relu_max_pool2d",
     "relu_max_pool2d_route",
+    "relu_max_pool2d_winners",
     "route_winners",
     "sgd_step",
     "weight_layout",

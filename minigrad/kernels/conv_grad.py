@@ -9,9 +9,10 @@ from minigrad.kernels import winograd
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.layout import channels_last
-from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
+from minigrad.kernels.micro import PANEL_BYTES, tile
 from minigrad.kernels.plan import forward_axis, in_tiles, split_images
 from minigrad.kernels.weights import filters_first
+from minigrad.kernels.windows import run
 
 CHUNK = 128  # pixels that channel_sum adds up in the array's own precision, before it goes on in float64
 
@@ -92,8 +93,7 @@ def correlation(x, g_shape, weight_shape, stride, padding, dilation, groups, blo
 def channel_sum(g):
     """Add up each channel of (N, C, H, W) over images and pixels: (C,), the gradient of a bias.
 
-    The twin of `reference.channel_sum`. A sum over rows is a product with a row of ones, so the register tile takes 128
-    pixels at a time; those sums are added in float64.
+    The twin of `reference.channel_sum`. Runs of 128 pixels are added in the array's own precision, the runs in float64.
     """
     g = channels_last(g)
     channels = g.shape[3]
@@ -101,8 +101,7 @@ def channel_sum(g):
         return np.zeros(channels, g.dtype)
     pixels = g.size // channels
     sums = np.empty((-(-pixels // CHUNK), channels), g.dtype)
-    one, zeros, no_rows = np.ones(1, g.dtype), np.zeros(channels, g.dtype), np.zeros(ROWS, np.int64)
-    _sum_chunks(sums, g.reshape(-1), one, zeros, no_rows, pixels, threads())
+    run(_sum_runs, _sum_parallel, g.size, len(sums), g.reshape(pixels, channels), sums)
     return sums.sum(0, dtype=np.float64).astype(g.dtype)
 
 
@@ -144,27 +143,18 @@ def add_products(dw, x, image, first, g, frame, groups, edges, steps, x_rows, y_
                 )  # fmt: skip
 
 
+@kernel
+def _sum_runs(g, sums, first, last):
+    """Add up the runs of pixels from `first` to `last`, each into its row of sums."""
+    for row in range(first, last):
+        total, start = sums[row], row * CHUNK
+        total[:] = 0
+        for pixel in range(start, min(start + CHUNK, len(g))):
+            for c in range(len(total)):
+                total[c] += g[pixel, c]
+
+
 @parallel_kernel
-def _sum_chunks(sums, g, one, zeros, no_rows, pixels, team):
-    for thread in numba.prange(team):
-        _sum_share(np.int64(thread), sums, g, one, zeros, no_rows, pixels, team)
-
-
-@kernel
-def _sum_share(thread, sums, g, one, zeros, no_rows, pixels, team):
-    """One thread's share of the chunks of pixels."""
-    chunks, channels = sums.shape
-    for chunk in range(thread * chunks // team, (thread + 1) * chunks // team):
-        first = chunk * CHUNK
-        sum_pixels(sums[chunk], g[first * channels : min(first + CHUNK, pixels) * channels], one, zeros, no_rows)
-
-
-@kernel
-def sum_pixels(total, g, one, zeros, no_rows):
-    """Add up the pixels of g, a line of pixels of C numbers, into total (C,)."""
-    channels, width = len(total), PANEL_BYTES // g.itemsize
-    for column in range(0, channels, width):
-        tile(
-            total, column, no_rows, zeros, column, no_rows, one, 0, no_rows, no_rows[:1], len(g) // channels, 0,
-            g, column, channels, min(width, channels - column),
-        )  # fmt: skip
+def _sum_parallel(g, sums, tasks, parts):
+    for t in numba.prange(parts):
+        _sum_runs(g, sums, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)

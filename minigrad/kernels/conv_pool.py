@@ -1,5 +1,8 @@
 """A convolution, a rectifier and a max-pool in one pass: the images between them are never in memory.
 
+Only for pools whose windows lie side by side, which is nearly all: images stand on one another without a seam, so that
+a batch is one tall image and its rows can be shared out.
+
 The first convolution of a network is cheap, for its images have few channels, but what it makes is the largest array
 of all: for 64 digits 6.4 MB, written once, read for the pool, read again on the way back. Here a thread convolves one
 image at a time into its own cache, pools it there, and keeps of it only the pooled numbers and, for each, which tap of
@@ -21,6 +24,7 @@ from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
 from minigrad.kernels.pack import in_place
 from minigrad.kernels.plan import forward_axis, make_plan
 from minigrad.kernels.weights import filters_first, filters_last, read_only
+from minigrad.kernels.windows import run
 
 NOBODY = 255
 FAN_IN = 32  # multiplications an output number may cost, if it is to be made again when somebody asks for it
@@ -84,6 +88,28 @@ def conv2d_relu_max_pool2d(x, weight, bias, window, pooling):
     return as_nchw(y), as_nchw(winners)
 
 
+def relu_max_pool2d_winners(x, pool):
+    """Rectify and pool images whose windows leave no gaps, and say who won.
+
+    Parameters
+    ----------
+    x : ndarray
+        ``(N, C, H, W)``, any strides.
+    pool : tuple of (int, int)
+        The window's height and width.
+
+    Returns
+    -------
+    (ndarray, ndarray)
+        As of `conv2d_relu_max_pool2d`.
+    """
+    images, channels, height, width = x.shape
+    shape = images, channels, height // pool[0], width // pool[1]
+    y, winners = empty_channels_last(shape, x.dtype), empty_channels_last(shape, np.uint8)
+    run(_pool, _pool_parallel, x.size, images * shape[2], _tall(channels_last(x)), _tall(y), _tall(winners), pool)
+    return as_nchw(y), as_nchw(winners)
+
+
 def route_winners(g, winners, pool):
     """Send each cotangent to its winner: the gradient of a rectifier and a pool, ``relu_max_pool2d_route``.
 
@@ -101,7 +127,8 @@ def route_winners(g, winners, pool):
     """
     images, channels, height, width = g.shape
     dx = empty_channels_last((images, channels, height * pool[0], width * pool[1]), g.dtype)
-    _route(dx, channels_last(g), channels_last(winners), pool, threads())
+    operands = _tall(dx), _tall(channels_last(g)), _tall(channels_last(winners)), pool
+    run(_hand_out, _hand_out_parallel, dx.size, images * height, *operands)
     return as_nchw(dx)
 
 
@@ -136,28 +163,24 @@ def conv2d_relu_max_pool2d_grads(x, winners, g, pool, weight_shape, stride, padd
     return filters_first(plan.total()), sums.sum(0).astype(g.dtype)
 
 
+def _tall(images):
+    """See (N, H, W, C) as one image, (N * H, W, C)."""
+    return images.reshape(-1, *images.shape[2:])
+
+
 @parallel_kernel
 def _convolve_and_pool(
     y, winners, pool, convolved, x, w, w_group, w_panel, w_row, bias, frames, groups, edges, taps, run, x_rows, y_rows,
     pitch,
 ):  # fmt: skip
     for thread in numba.prange(len(frames)):
-        first, last = share_of_images(np.int64(thread), len(x), len(frames))
-        image = convolved[thread]
-        for n in range(first, last):
+        image, team = convolved[thread], len(frames)
+        for n in range(np.int64(thread) * len(x) // team, (np.int64(thread) + 1) * len(x) // team):
             convolve_share(
                 0, image.reshape(-1), x[n : n + 1], w, w_group, w_panel, w_row, bias, frames[thread : thread + 1], 1,
                 groups, edges, taps, run, x_rows, y_rows, pitch,
             )  # fmt: skip
-            _pool(image, y[n], winners[n], pool)
-
-
-@parallel_kernel
-def _route(dx, g, winners, pool, team):
-    for thread in numba.prange(team):
-        first, last = share_of_images(np.int64(thread), len(g), team)
-        for n in range(first, last):
-            _hand_out(dx[n], g[n], winners[n], pool)
+            _pool(image, y[n], winners[n], pool, 0, y.shape[1])
 
 
 @parallel_kernel
@@ -165,27 +188,21 @@ def _correlate_winners(
     x, winners, g, pool, routed, sums, dw, frames, blocks, groups, edges, steps, x_rows, y_rows, pitch, shape
 ):  # fmt: skip
     for thread in numba.prange(len(frames)):
-        first, last = share_of_images(np.int64(thread), len(g), len(frames))
-        for n in range(first, last):
-            _hand_out(routed[thread], g[n], winners[n], pool)
+        image, team = routed[thread], len(frames)
+        for n in range(np.int64(thread) * len(g) // team, (np.int64(thread) + 1) * len(g) // team):
+            _hand_out(image, g[n], winners[n], pool, 0, g.shape[1])
             add_products(
-                dw[thread], x, n, 0, routed[thread], frames[thread], groups, edges, steps, x_rows, y_rows, pitch
+                dw[thread], x, n, 0, image, frames[thread], groups, edges, steps, x_rows, y_rows, pitch
             )
             _add_up(sums[thread], g[n], winners[n])
 
 
 @kernel
-def share_of_images(thread, images, team):
-    """The images from `first` to `last` that a thread works on."""
-    return thread * images // team, (thread + 1) * images // team
-
-
-@kernel
-def _pool(image, y, winners, pool):
-    """Pool the positive numbers of an image (H, W, C), and note who won."""
+def _pool(image, y, winners, pool, first, last):
+    """Pool the positive numbers of an image (H, W, C) for the rows from `first` to `last` of y, and note who won."""
     columns, channels = y.shape[1:]
     winner = np.empty((columns, channels), np.int32)
-    for r in range(y.shape[0]):
+    for r in range(first, last):
         out, up, low = y[r], image[r * pool[0]], image[r * pool[0] + pool[0] - 1]
         for s in range(columns):
             left = s * pool[1]
@@ -209,6 +226,12 @@ def _pool(image, y, winners, pool):
                 winners[r, s, c] = winner[s, c]
 
 
+@parallel_kernel
+def _pool_parallel(image, y, winners, pool, tasks, parts):
+    for t in numba.prange(parts):
+        _pool(image, y, winners, pool, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
+
+
 @kernel
 def _challenge(best, position, value, tap):
     """The larger of two, and where it is; a NaN is the largest of all and is nowhere."""
@@ -218,11 +241,11 @@ def _challenge(best, position, value, tap):
 
 
 @kernel
-def _hand_out(image, g, winners, pool):
-    """Write each cotangent of g (PH, PW, C) where its winner is in an image, and zeros everywhere else."""
+def _hand_out(image, g, winners, pool, first, last):
+    """Write rows `first` to `last` of g (PH, PW, C) where their winners are in an image, and zeros elsewhere."""
     columns, channels = g.shape[1:]
     zero = g.dtype.type(0)
-    for r in range(g.shape[0]):
+    for r in range(first, last):
         given, winner = g[r], winners[r]
         for i in range(pool[0]):
             line = image[r * pool[0] + i]
@@ -232,6 +255,12 @@ def _hand_out(image, g, winners, pool):
                     for c in range(channels):
                         u = given[s, c]
                         line[w, c] = u if np.int32(winner[s, c]) == tap else zero
+
+
+@parallel_kernel
+def _hand_out_parallel(image, g, winners, pool, tasks, parts):
+    for t in numba.prange(parts):
+        _hand_out(image, g, winners, pool, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
 
 
 @kernel

@@ -18,12 +18,15 @@ def rectify_and_pool(pool, y):
     rectified = waiting(y, ReLU)
     if rectified is None:
         return None
-    convolved = waiting(rectified[0], Conv2d)
-    if convolved is None or not leaves_no_gaps(y.shape, *pool.window):
-        return kernels.relu_max_pool2d(read(rectified[0]), *pool.window)
-    x, weight, *bias = map(read, convolved)
-    window = rectified[0].op.window
-    pooled, winners = kernels.conv2d_relu_max_pool2d(x, weight, bias[0] if bias else None, window, pool.window)
+    (z,) = rectified
+    if not leaves_no_gaps(y.shape, *pool.window):
+        return kernels.relu_max_pool2d(read(z), *pool.window)
+    convolved = waiting(z, Conv2d)
+    if convolved is None:
+        pooled, winners = kernels.relu_max_pool2d_winners(read(z), pool.kernel_size)
+    else:
+        x, weight, *bias = map(read, convolved)
+        pooled, winners = kernels.conv2d_relu_max_pool2d(x, weight, *(bias or [None]), z.op.window, pool.window)
     y.winners = pool.window, winners
     return pooled
 
@@ -43,7 +46,9 @@ def route_and_gate(gate, g, x):
 def route_gate_and_correlate(correlate, x, g):
     """conv2d_weight_grad(x, relu_gate(max_pool2d_route(h, relu(y)), y)); the gradient of the bias comes for free."""
     gated = waiting(g, Gate)
-    h, winners = _routed(*gated) if gated else (None, None)
+    if gated is None or waiting(gated[1], Conv2d) is None:  # not the images of a convolution that waited
+        return None
+    h, winners = _routed(*gated)
     if winners is None:
         return None
     dw, g.channel_sum = kernels.conv2d_relu_max_pool2d_grads(

@@ -30,7 +30,7 @@ def fail(*given):
 
 
 def test_what_a_pool_reads_is_never_made(monkeypatch):
-    for name in ("relu", "relu_gate", "max_pool2d_route", "conv2d", "relu_max_pool2d", "relu_max_pool2d_route"):
+    for name in ("relu", "relu_gate", "max_pool2d", "max_pool2d_route", "conv2d", "relu_max_pool2d_winners"):
         monkeypatch.setattr(kernels, name, fail)
     x, convolved, rectified, pooled = network()
     grad(pooled, [x, *convolved.inputs[1:]])
@@ -49,7 +49,8 @@ def test_what_is_dear_is_made_once(monkeypatch):
     x, w = tensor(RNG.normal(size=(2, 8, 6, 6)), requires_grad=True), tensor(RNG.normal(size=(3, 8, 3, 3)))
     convolved = F.conv2d(x, w)
     assert type(convolved._data) is np.ndarray
-    grad(F.max_pool2d(F.relu(convolved), 2, stride=1), x)
+    for stride in (2, 1):
+        grad(F.max_pool2d(F.relu(convolved), 2, stride), [x, convolved])
 
 
 def test_reading_the_steps_in_between_changes_nothing():

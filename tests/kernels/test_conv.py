@@ -189,7 +189,7 @@ def test_every_kernel_compiles_once_per_dtype():
             kernels.conv2d_input_grad(g, w, x.shape, *PLAIN)
             kernels.conv2d_weight_grad(x, g, w.shape, *PLAIN)
             kernels.channel_sum(g)
-    for function in (conv._convolve, conv_grad._correlate, conv_grad._sum_chunks, pack._pack, scatter._scatter):
+    for function in (conv._convolve, conv_grad._correlate, conv_grad._sum_parallel, pack._pack, scatter._scatter):
         assert len(function.compiled.signatures) <= 2, function.__name__
 
 

@@ -39,6 +39,8 @@ def test_one_pass_is_three(case, data):
     dx = kernels.route_winners(g, winners, pooling[0])
     assert_array_equal(dx, reference.route_winners(g, winners, pooling[0]))
     convolved = reference.conv2d(x, weight, bias, *window)
+    for ours, other in zip(kernels.relu_max_pool2d_winners(convolved, pooling[0]), (y, winners), strict=True):
+        assert_array_equal(ours, other)
     assert_array_equal(dx, reference.relu_max_pool2d_route(g, convolved, *pooling))
     x = np.nan_to_num(x)
     grads = kernels.conv2d_relu_max_pool2d_grads(x, winners, g, pooling[0], weight.shape, *window)

@@ -10,6 +10,7 @@ from minigrad.kernels.reference.conv import conv2d, conv2d_input_grad, conv2d_we
 from minigrad.kernels.reference.conv_pool import (
     conv2d_relu_max_pool2d,
     conv2d_relu_max_pool2d_grads,
+    relu_max_pool2d_winners,
     route_winners,
 )
 from minigrad.kernels.reference.optim import adam_step, sgd_step
@@ -58,6 +59,7 @@ __all__ = [
     "relu_gate",
     "relu_max_pool2d",
     "relu_max_pool2d_route",
+    "relu_max_pool2d_winners",
     "route_winners",
     "sgd_step",
 ]

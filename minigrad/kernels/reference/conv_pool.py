@@ -24,7 +24,12 @@ def conv2d_relu_max_pool2d(x, weight, bias, window, pooling):
     (ndarray, ndarray)
         What was pooled, ``(N, O, PH, PW)``, and the tap that won each window, uint8, `NOBODY` where none is positive.
     """
-    rectified = relu(conv2d(x, weight, bias, *window))
+    return relu_max_pool2d_winners(conv2d(x, weight, bias, *window), pooling[0])
+
+
+def relu_max_pool2d_winners(x, pool):
+    """Rectify and pool x (N, C, H, W) with windows of `pool` (height, width) side by side; results as above."""
+    rectified, pooling = relu(x), (pool, pool, (0, 0), False)
     y = max_pool2d(rectified, *pooling)
     return y, np.where(y > 0, winners(rectified, *pooling), NOBODY).astype(np.uint8)
 
