@@ -1,14 +1,13 @@
 """A convolution, a rectifier and a max-pool in one pass: the images between them are never in memory.
 
-Only for pools whose windows lie side by side, which is nearly all: images stand on one another without a seam, so that
-a batch is one tall image and its rows can be shared out.
-
 The first convolution of a network is cheap, for its images have few channels, but what it makes is the largest array
 of all: for 64 digits 6.4 MB, written once, read for the pool, read again on the way back. Here a thread convolves one
 image at a time into its own cache, pools it there, and keeps of it only the pooled numbers and, for each, which tap of
 its window won: a byte. On the way back the winners alone say where a cotangent goes.
 
-A window with nothing positive in it, or with a NaN, has no winner (`NOBODY`): the rectifier's gate is shut.
+A window with nothing positive in it, or with a NaN, has no winner (`NOBODY`): the rectifier's gate is shut. All this is
+for pools whose windows lie side by side, as they mostly do: images stand on one another without a seam, so that a batch
+is one tall image and its rows can be shared out.
 """
 
 from math import prod
