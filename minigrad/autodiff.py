@@ -65,7 +65,7 @@ def grad(y, wrt, seed=None, *, rules=None, create_graph=False, allow_unused=Fals
     """
     single = isinstance(wrt, Tensor)
     wanted = [wrt] if single else list(wrt)
-    seed = _seed(y, seed)
+    given, seed = seed, _seed(y, seed)
     live = _between(wanted, y, allow_unused)
     if anomaly:
         _check_forward(y)
@@ -87,7 +87,7 @@ def grad(y, wrt, seed=None, *, rules=None, create_graph=False, allow_unused=Fals
         cotangent[x] if x in cotangent else Tensor(np.zeros_like(x.data)) if x in live else None for x in wanted
     ]
     if not create_graph:
-        found = _unshared(found, seed)
+        found = _unshared(found, () if given is None else (seed,))
     return found[0] if single else found
 
 
@@ -225,9 +225,9 @@ def place(t):
     return f"{type(t.op).__name__} in {t.scope or 'no module'}"
 
 
-def _unshared(found, seed):
-    """Copy a gradient that shares memory with an earlier one: y = a + b hands the very same array to both."""
-    taken, own = {_root(seed.data)} if seed.unseen is None else set(), []  # an array of the caller's, or of our own
+def _unshared(found, others):
+    """Copy a gradient that shares memory with `others` or an earlier one: y = a + b hands the same array to both."""
+    taken, own = {_root(t.data) for t in others}, []
     for g in found:
         if g is not None:
             if _root(g.data) in taken or not g.data.flags.writeable:

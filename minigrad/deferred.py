@@ -107,7 +107,8 @@ class Unseen:
             reader.read()
         for t in alive(self.tensors):
             t._data = read(t._data)
-            t.unseen, t.shown = None, fingerprint(t._data)
+            t.shown = fingerprint(t._data)
+            t.unseen = None
 
 
 def alive(references):

@@ -102,8 +102,9 @@ class Tensor:
     @property
     def data(self):
         """The ndarray. Assigning to it (also ``t.data -= step``) marks every tape that used the old values as stale."""
-        if self.unseen is not None:
-            self.unseen.show()
+        unseen = self.unseen  # once: another thread may show the array now
+        if unseen is not None:
+            unseen.show()
         return self._data
 
     @data.setter
@@ -259,17 +260,20 @@ class Op:
 
     def __call__(self, *xs):
         try:
+            memories = [x.unseen for x in xs]  # before the arrays, which another thread may show meanwhile
             arrays = [x._data if self.memory else x.data for x in xs]
         except AttributeError:
             came = ", ".join(type(x).__name__ for x in xs)
             raise TypeError(f"{type(self).__name__}: got {came}, expected Tensors; wrap arrays in "
                             "minigrad.tensor(...)") from None
         if self.may_wait(*xs):
-            arrays = [a if x.unseen is not None else a.copy(order="K") for a, x in zip(arrays, xs)]
+            arrays = [array.copy(order="K") if unseen is None else array for array, unseen in zip(arrays, memories)]
             data = Deferred(self, tuple(arrays), self.result_shape(*arrays))
-            for x in xs:
-                if x.unseen is not None:
-                    x.unseen.readers.append(ref(data))
+            for x, unseen in zip(xs, memories):
+                if unseen is not None:
+                    unseen.readers.append(ref(data))
+                    if x.unseen is not unseen:
+                        data.read()
         else:
             data = compute(self, arrays)
         unseen = Unseen() if self.memory == "new" else xs[0].unseen if self.memory == "shared" else None

@@ -131,7 +131,9 @@ def _weighted(function, losses, odds, total, reduction):
     """The losses (N, ...) for the odds, reduced; a mean divides by `total`, which is done to the odds, once."""
     if reduction != "mean" or not odds.size:
         return _reduced(function, losses(odds), reduction)
-    return losses(odds * (1 / total)).sum() if total else losses(odds).sum() + np.nan  # NaN, with a gradient of 0
+    if not total:
+        return losses(odds * 0).sum() + np.nan  # nothing counts: NaN, as in PyTorch, but a gradient of 0
+    return losses(odds * (1 / total)).sum()
 
 
 def _reduced(function, loss, reduction):

@@ -21,9 +21,10 @@ V and M of one block of an image stay in a core's cache. The weight gradient is 
 U's gradient is V_k^T @ (A y A^T)_k, summed over all tiles.
 
 Rounding does not suffer: the largest error of a 32-channel layer of 14 x 14 pixels in float32 is 2.5e-7 of its largest
-number, 7.5e-7 if the 288 products are added one after the other. But where the direct sum is infinite this one may be
-NaN (infinity minus infinity), and float64, which is for checks, keeps to `conv`. Source: A. Lavin and S. Gray, "Fast
-algorithms for convolutional neural networks", CVPR 2016.
+number, 7.5e-7 if the 288 products are added one after the other. But up to four pixels are added before they are
+multiplied, so that images beyond a quarter of float32's range, 8e37, overflow; and where the direct sum is infinite
+this one may be NaN (infinity minus infinity). Float64, which is for checks, keeps to `conv`. Source: A. Lavin and S.
+Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 """
 
 from functools import lru_cache

@@ -2,6 +2,8 @@
 from functools import wraps
 from operator import index
 
+import numpy as np
+
 from . import elementwise as e
 
 _NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
@@ -63,5 +65,6 @@ def matched(name, a, b):
 
 
 def of_unseen_images(op, *xs):
-    """Whether tensors are images (N, C, H, W) that only ops have read: what is made of them may wait."""
-    return xs[-1].ndim == 4 and all(x.unseen is not None for x in xs)
+    """Whether tensors are images (N, C, H, W) that kernels take and only ops have read: what is made may wait."""
+    known = xs[-1].ndim == 4 and xs[-1].dtype in (np.float32, np.float64)
+    return known and all(x.unseen is not None for x in xs)

@@ -59,7 +59,7 @@ def route_gate_and_correlate(correlate, x, g):
 @fusion(ChannelSum)
 def sum_of_what_was_correlated(total, g):
     """channel_sum of the same g, if the weight's gradient was asked for before"""
-    return g.channel_sum
+    return None if g.channel_sum is None else g.channel_sum.copy()
 
 
 def _routed(g, x):

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -123,6 +124,37 @@ def test_a_batch_that_is_overwritten_from_outside_was_copied():
     images[...] = 0
     filters[...] = 0
     assert_array_equal(convolved.data, F.conv2d(X, W, padding=1).data)
+
+
+def test_gradients_share_no_memory_with_a_seed_that_an_op_made():
+    a = tensor(np.ones((3, 4), np.float32), requires_grad=True)
+    seed = tensor(np.ones((3, 4), np.float32)) * 2
+    grad(a + 1.0, a, seed).data[...] = 0
+    assert_array_equal(seed.data, np.full((3, 4), 2))
+
+
+def test_a_channel_sum_that_came_for_free_is_nobody_elses():
+    _, convolved, _, pooled = network()
+    _, bias = grad(pooled, convolved.inputs[1:], create_graph=True)
+    expected = bias.data.copy()
+    bias.data[...] = 5
+    assert_array_equal(bias.op(*bias.inputs).data, expected)
+
+
+def test_images_that_no_kernel_takes_are_refused_at_the_call():
+    x = tensor(X.astype(np.float16)) * 1
+    with pytest.raises(NotImplementedError):
+        F.relu(x)
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_threads_may_read_while_others_compute(attempt):
+    x, convolved, _, pooled = network()
+    expected = F.max_pool2d(F.relu(F.conv2d(X, W, B, padding=1)), 2).data
+    kinds = (lambda: convolved.data, lambda: F.max_pool2d(F.relu(convolved), 2).data, lambda: grad(pooled, x).data)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda kind: [kind() for _ in range(200)], kinds))
+    assert_array_equal(pooled.data, expected)
 
 
 class Same(Op):

@@ -109,6 +109,9 @@ def test_a_batch_without_a_counted_row_is_nan_but_its_gradient_zero():
     loss = F.cross_entropy(x, np.full(4, -100), label_smoothing=0.1)
     assert np.isnan(loss.item())
     np.testing.assert_array_equal(grad(loss, x).data, np.zeros((4, 3)))
+    weightless = F.cross_entropy(x, np.zeros(4, int), weight=[0.0, 1.0, 1.0], label_smoothing=0.1)
+    assert np.isnan(weightless.item())
+    np.testing.assert_array_equal(grad(weightless, x).data, np.zeros((4, 3)))
 
 
 def test_labels_of_any_integer_dtype_and_container():
