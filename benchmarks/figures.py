@@ -82,7 +82,8 @@ def roof(found, roofs):
     figure = new_figure(11.5, 6)
     ax, side = figure.subplots(1, 2, width_ratios=(1.9, 1.1))
     rates = [call.gflops for _, call, _, _ in shown]
-    _roofs(ax, roofs, 10 ** np.floor(np.log10(min(rates))), max(rates))
+    lowest = min(*rates, SPAN[0] * min(roofs.bandwidth.values()))  # the foot of the lowest slope
+    _roofs(ax, roofs, 10 ** np.floor(np.log10(lowest)), max(rates))
     for _, call, _, colour in shown:
         ax.scatter(call.intensity, call.gflops, 25 + 900 * call.milliseconds / whole, color=colour, alpha=0.7,
                    linewidths=0, zorder=2)
@@ -121,7 +122,7 @@ def _name_roofs(ax, roofs):
     """Write a line's rate along it."""
     who, top = roofs.roof
     fastest = max(roofs.bandwidth.values())
-    ax.text(1.1 * top / fastest, 1.35 * top, f"{top:.0f} GFLOP/s ({who})", fontsize=9, color=GREY)
+    ax.text(1.1 * top / fastest, 0.7 * ax.get_ylim()[1], f"{top:.0f} GFLOP/s ({who})", fontsize=9, color=GREY)
     for level, rate in roofs.bandwidth.items():
         x = 0.9 if level == "memory" else 0.18  # where few kernels are
         across, up = np.diff(ax.transData.transform([(x, x * rate), (2 * x, 2 * x * rate)]), axis=0)[0]
