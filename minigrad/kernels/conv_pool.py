@@ -27,7 +27,7 @@ from minigrad.kernels.windows import run
 
 NOBODY = 255
 FAN_IN = 32  # multiplications an output number may cost, if it is to be made again when somebody asks for it
-IMAGE_BYTES = 256 * 1024  # an image of the convolution, which should stay in a core's own cache
+IMAGE_BYTES = 1024 * 1024  # an image of the convolution, which should stay in a core's own cache
 
 
 def is_made_again(in_shape, out_shape, weight_shape, itemsize):
