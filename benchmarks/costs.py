@@ -30,7 +30,7 @@ COSTS = {
     "relu": Cost(lambda y, x: y.size),
     "relu_gate": Cost(lambda dx, g, x: dx.size),
     "conv2d_relu_max_pool2d": Cost(
-        lambda made, x, w, b, _, pooling: _window(pooling[0]) * made[0].size * (2 * w[0].size + 1)),
+        lambda made, x, w, b, _, pool: _window(pool) * made[0].size * (2 * w[0].size + 1)),
     "conv2d_relu_max_pool2d_grads": Cost(
         lambda grads, x, winners, g, pool, *_: _window(pool) * g.size * (2 * grads[0][0].size + 1)),
     "relu_max_pool2d_winners": Cost(lambda made, x, *_: x.size),

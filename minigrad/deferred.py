@@ -14,6 +14,7 @@ a first convolution are small, beside what it makes of them), and who first asks
 (`Unseen`) lets those that wait for it be computed first.
 """
 from math import prod
+from weakref import ref
 
 SAMPLE = 16  # elements in the fingerprint that tells an overwritten array
 
@@ -99,7 +100,15 @@ class Unseen:
     __slots__ = ("readers", "tensors")
 
     def __init__(self):
-        self.readers, self.tensors = [], []
+        self.readers, self.tensors = [], []  # weak references, which leave when what they lead to is gone
+
+    def add_reader(self, waiting):
+        """Note a Deferred that will read this memory."""
+        self.readers.append(ref(waiting, self.readers.remove))
+
+    def add_tensor(self, t):
+        """Note a Tensor that lives here."""
+        self.tensors.append(ref(t, self.tensors.remove))
 
     def show(self):
         """Compute what waits: from now on the memory may be written to."""
@@ -113,4 +122,4 @@ class Unseen:
 
 def alive(references):
     """What weak references still lead to."""
-    return [found for found in [weak() for weak in references] if found is not None]
+    return [found for found in [weak() for weak in list(references)] if found is not None]

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import count
-from weakref import ref
 
 import numpy as np
 
@@ -96,7 +95,7 @@ class Tensor:
         self.scope, self.serial, self.version, self.grad = scope.get(), next(_serials), 0, None
         self.unseen, self.shown = unseen, None
         if unseen is not None:
-            unseen.tensors.append(ref(self))
+            unseen.add_tensor(self)
         self.stamps = tuple(stamp(t) for t in (*inputs, self)) if inputs else ()
 
     @property
@@ -271,7 +270,7 @@ class Op:
             data = Deferred(self, tuple(arrays), self.result_shape(*arrays))
             for x, unseen in zip(xs, memories):
                 if unseen is not None:
-                    unseen.readers.append(ref(data))
+                    unseen.add_reader(data)
                     if x.unseen is not unseen:
                         data.read()
         else:

@@ -46,7 +46,7 @@ def leaves_no_gaps(out_shape, kernel_size, stride, padding, ceil_mode):
     return whole and stride == kernel_size and padding == (0, 0) and prod(kernel_size) < NOBODY
 
 
-def conv2d_relu_max_pool2d(x, weight, bias, window, pooling):
+def conv2d_relu_max_pool2d(x, weight, bias, window, pool):
     """Convolve, rectify and pool, where `is_made_again` and `leaves_no_gaps` say so.
 
     Parameters
@@ -57,8 +57,8 @@ def conv2d_relu_max_pool2d(x, weight, bias, window, pooling):
         ``(O, C / groups, kh, kw)``, and ``(O,)`` or None.
     window : tuple
         stride, padding, dilation and groups of the convolution.
-    pooling : tuple
-        kernel_size, stride, padding and ceil_mode of the pool.
+    pool : tuple of (int, int)
+        The pool's height and width.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def conv2d_relu_max_pool2d(x, weight, bias, window, pooling):
         (i, j) of the window. Both channels-last.
     """
     stride, padding, dilation, groups = window
-    (out_channels, _, *kernel_size), (images, channels, *size), pool = weight.shape, x.shape, pooling[0]
+    (out_channels, _, *kernel_size), (images, channels, *size) = weight.shape, x.shape
     axes = [
         forward_axis(conv_output_size(size[a], kernel_size[a], *given), kernel_size[a], *given)
         for a, given in ((a, (stride[a], padding[a], dilation[a])) for a in (0, 1))

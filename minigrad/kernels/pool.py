@@ -197,21 +197,21 @@ def _find_winners(image, r, gated, window, winner, best):
 
 @kernel
 def _route_bands(g, x, dx, gated, bands, window, first, last):
-    height, (winner, best) = x.shape[1], scratch(g, x)
+    height, (winner, best) = x.shape[1], _scratch(g, x)
     for task in range(first, last):
         n, band = task // bands, task % bands
         start, stop = band * height // bands, (band + 1) * height // bands
-        route_rows(g[n], x[n], dx[n, start:stop], start, stop, gated, window, winner, best)
+        _route_rows(g[n], x[n], dx[n, start:stop], start, stop, gated, window, winner, best)
 
 
 @kernel
-def scratch(g, x):
-    """A row of winners and one of their values, for `route_rows`."""
+def _scratch(g, x):
+    """A row of winners and one of their values, for `_route_rows`."""
     return np.empty(g.shape[2:], np.int32), np.empty(g.shape[2:], x.dtype)
 
 
 @kernel
-def route_rows(g, image, out, start, stop, gated, window, winner, best):
+def _route_rows(g, image, out, start, stop, gated, window, winner, best):
     """Route one image's g (OH, OW, C) to the rows from `start` to `stop` of the image (H, W, C): these are `out`."""
     kh, kw, sh, sw, ph, pw = window
     height, width, channels = image.shape
@@ -249,7 +249,7 @@ def _route_parallel(g, x, dx, gated, bands, window, tasks, parts):
 def _collect_rows(v, x, y, window, first, last):
     kh, kw, sh, sw, ph, pw = window
     height, width, channels = x.shape[1:]
-    winner, best = scratch(y, x)
+    winner, best = _scratch(y, x)
     for row in range(first, last):
         n, r = row // y.shape[1], row % y.shape[1]
         _find_winners(x[n], r, False, window, winner, best)

@@ -26,7 +26,7 @@ def rectify_and_pool(pool, y):
         pooled, winners = kernels.relu_max_pool2d_winners(read(z), pool.kernel_size)
     else:
         x, weight, *bias = map(read, convolved)
-        pooled, winners = kernels.conv2d_relu_max_pool2d(x, weight, *(bias or [None]), z.op.window, pool.window)
+        pooled, winners = kernels.conv2d_relu_max_pool2d(x, weight, *(bias or [None]), z.op.window, pool.kernel_size)
     y.winners = pool.window, winners
     return pooled
 

@@ -44,3 +44,16 @@ def predicted(model, x):
 def same(one, other):
     """Equal to the last bit; without compiled kernels NumPy multiplies one row otherwise than many."""
     np.testing.assert_allclose(one, other, rtol=0, atol=1e-5 if numba.config.DISABLE_JIT else 0)
+
+
+class Stops:
+    """A model, and Ctrl-C in its k-th call."""
+
+    def __init__(self, model, k):
+        self.model, self.calls, self.k = model, 0, k
+
+    def __call__(self, x):
+        self.calls += 1
+        if self.calls == self.k:
+            raise KeyboardInterrupt
+        return self.model(x)

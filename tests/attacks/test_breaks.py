@@ -10,23 +10,11 @@ from attacks.norms import NORMS
 from minigrad import functional as F
 
 from . import subjects
+from .subjects import Stops
 
 pytestmark = pytest.mark.compiled
 X, Y = subjects.images(8)
 MODEL = subjects.cnn()
-
-
-class Stops:
-    """The model, and Ctrl-C in its k-th call."""
-
-    def __init__(self, k):
-        self.calls, self.k = 0, k
-
-    def __call__(self, x):
-        self.calls += 1
-        if self.calls == self.k:
-            raise KeyboardInterrupt
-        return MODEL(x)
 
 
 def rng():
@@ -71,10 +59,10 @@ def test_bounds_hold_for_an_activation_that_falls_and_rises(bend):
 
 
 def test_universal_perturbation_stops_and_keeps_what_it_has_learned():
-    stopping = Stops(40)
+    stopping = Stops(MODEL, 40)
     found = attacks.universal_perturbation(stopping, X, Y, eps=0.2, epochs=5, delta=0, rng=rng())
     assert found.extra["interrupted"] and np.abs(found.extra["noise"]).max() > 0
-    free = Stops(np.inf)
+    free = Stops(MODEL, np.inf)
     attacks.universal_perturbation(free, X, Y, eps=0.2, epochs=5, delta=0, rng=rng())
     account = 2 + 10 + 1 + 1  # the clean pass and the noise, its controls, the result
     assert stopping.calls - 40 <= account < free.calls - 40
@@ -92,14 +80,14 @@ def test_universal_perturbation_of_images_that_are_wrong_already():
 
 
 def test_the_doctor_makes_no_diagnosis_of_half_an_examination():
-    stopping = Stops(15)
+    stopping = Stops(MODEL, 15)
     with pytest.raises(KeyboardInterrupt):
         attacks.doctor(stopping, X, Y, steps=5, queries=10, rng=rng())
     assert stopping.calls <= 16
 
 
 def test_noise_baselines_stop():
-    stopping = Stops(4)
+    stopping = Stops(MODEL, 4)
     found = attacks.noise_baselines(stopping, X, Y, rng=rng())
     (last,) = found.values()
     assert last.extra["interrupted"] and stopping.calls <= 5
@@ -109,20 +97,20 @@ def test_noise_baselines_stop():
 def test_ctrl_c_in_the_last_pass_loses_nothing(name):
     options = {"apgd": {"eps": 0.2, "steps": 5}, "deepfool": {"steps": 5}}.get(name, {"steps": 5})
     options |= {"rng": rng()} if name in ("ddn", "apgd") else {}
-    free = Stops(np.inf)
+    free = Stops(MODEL, np.inf)
     getattr(attacks, name)(free, X, Y, **options)
     options |= {"rng": rng()} if "rng" in options else {}
-    found = getattr(attacks, name)(Stops(free.calls), X, Y, **options)
+    found = getattr(attacks, name)(Stops(MODEL, free.calls), X, Y, **options)
     assert found.extra["interrupted"] and (found.status == "success").any()
 
 
 def test_a_manipulated_map_survives_ctrl_c_wherever_it_comes():
     options = {"eps": 0.1, "steps": 3}
-    free = Stops(np.inf)
+    free = Stops(MODEL, np.inf)
     whole = attacks.manipulate_map(free, X[:3], Y[:3], rng=rng(), **options)
     assert not whole.extra["interrupted"]
     for k in range(3, free.calls + 1):  # the clean pass and the original map come first
-        found = attacks.manipulate_map(Stops(k), X[:3], Y[:3], rng=rng(), **options)
+        found = attacks.manipulate_map(Stops(MODEL, k), X[:3], Y[:3], rng=rng(), **options)
         assert found.extra["interrupted"] and set(found.extra["maps"]) == {"original", "attacked", "control"}
     np.testing.assert_array_equal(found.x_adv, whole.x_adv)
     np.testing.assert_array_equal(found.extra["maps"]["control"], whole.extra["maps"]["control"])
@@ -132,10 +120,10 @@ def test_a_manipulated_map_survives_ctrl_c_wherever_it_comes():
 def test_what_was_learned_survives_ctrl_c_in_its_account(name):
     options = {"noise_matrix": {"steps": 3}, "adversarial_patch": {"size": 3, "steps": 3}}.get(name, {
         "eps": 0.2, "epochs": 1})
-    free = Stops(np.inf)
+    free = Stops(MODEL, np.inf)
     whole = getattr(attacks, name)(free, X, Y, others=(X, Y), controls=2, rng=rng(), **options)
     for k in (free.calls - 3, free.calls - 1):
-        found = getattr(attacks, name)(Stops(k), X, Y, others=(X, Y), controls=2, rng=rng(), **options)
+        found = getattr(attacks, name)(Stops(MODEL, k), X, Y, others=(X, Y), controls=2, rng=rng(), **options)
         assert found.extra["interrupted"] and not whole.extra["interrupted"]
         key = "patch" if name == "adversarial_patch" else "noise"
         np.testing.assert_array_equal(found.extra[key], whole.extra[key])
@@ -145,13 +133,13 @@ def test_strip_keeps_the_scores_it_has():
     options = {"n_samples": 5}
     whole = attacks.backdoor.strip(MODEL, X, X[:4], rng=rng(), **options)
     assert not whole.interrupted and whole.scored.all()
-    found = attacks.backdoor.strip(Stops(1 + 4 + 3), X, X[:4], rng=rng(), **options)  # in the third image's
+    found = attacks.backdoor.strip(Stops(MODEL, 1 + 4 + 3), X, X[:4], rng=rng(), **options)  # in the third's
     assert found.interrupted and found.details["threshold"] == whole.details["threshold"]
     np.testing.assert_array_equal(found.scores[:2], whole.scores[:2])
     assert np.isnan(found.scores[2:]).all() and not found.flagged[2:].any()
     planted = np.arange(8) % 2 == 0
     assert found.auroc(planted) == whole.scores[:2].argmin() and found.plot(planted).patches
-    early = attacks.backdoor.strip(Stops(3), X, X[:4], rng=rng(), **options)
+    early = attacks.backdoor.strip(Stops(MODEL, 3), X, X[:4], rng=rng(), **options)
     assert early.interrupted and not early.scored.any() and not early.flagged.any()
     assert np.isnan(early.details["threshold"])
     with pytest.raises(ValueError, match="strip was stopped before any sample had a score; run it again"):
@@ -200,7 +188,8 @@ def test_certify_checks_labels_and_settings():
 def test_certify_keeps_what_it_has_certified():
     options = {"n0": 20, "n": 100}
     whole = attacks.Smoothed(MODEL, 0.01).certify(X, Y, rng=rng(), **options)
-    found = attacks.Smoothed(Stops(8), 0.01).certify(X, Y, rng=rng(), **options)  # a clean pass, and two for an image
+    stopping = Stops(MODEL, 8)  # a clean pass, and two for an image
+    found = attacks.Smoothed(stopping, 0.01).certify(X, Y, rng=rng(), **options)
     assert found.interrupted and not whole.interrupted
     np.testing.assert_array_equal(found.radius[:3], whole.radius[:3])
     assert (whole.radius[:3] > 0).any() and not found.radius[3:].any() and not found.right[3:].any()

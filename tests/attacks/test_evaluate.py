@@ -11,6 +11,8 @@ from attacks import decision_slice, doctor, fgsm, pgd, robustness_curve, show, t
 from attacks.evaluate import from_results, wilson
 from attacks.norms import NORMS
 
+from .subjects import Stops
+
 W = np.array([[1.0, -2.0, 0.5, 1.0], [-1.0, 1.0, 2.0, 0.0]])
 
 
@@ -169,21 +171,8 @@ def test_after_ctrl_c_the_curve_ends_where_it_was(data):
     assert curve.interrupted
 
 
-class Stops:
-    """The linear model, and Ctrl-C in its k-th call."""
-
-    def __init__(self, k):
-        self.calls, self.k = 0, k
-
-    def __call__(self, x):
-        self.calls += 1
-        if self.calls == self.k:
-            raise KeyboardInterrupt
-        return linear(x)
-
-
 def test_a_curve_stops_in_the_clean_pass_of_an_attack_too(data):
-    curve = robustness_curve(Stops(4), *data, eps=[0.02, 0.05], attack=fgsm)  # clean; twice; and clean again
+    curve = robustness_curve(Stops(linear, 4), *data, eps=[0.02, 0.05], attack=fgsm)  # clean; twice; and clean again
     assert_allclose(curve.eps, [0, 0.02])
     assert curve.interrupted
 
@@ -192,7 +181,7 @@ def test_a_matrix_keeps_what_was_made_and_tried_before_ctrl_c(data):
     whole = transfer_matrix({"a": linear, "b": linear}, *data, eps=0.05, attack=fgsm, rng=np.random.default_rng(0))
     assert not whole.interrupted
     for k in (2, 3):  # in the attack on b: in its clean pass, and in its last
-        stopped = transfer_matrix({"a": linear, "b": Stops(k)}, *data, eps=0.05, attack=fgsm,
+        stopped = transfer_matrix({"a": linear, "b": Stops(linear, k)}, *data, eps=0.05, attack=fgsm,
                                   rng=np.random.default_rng(0))  # fmt: skip
         assert stopped.interrupted and stopped.counted == 40
         assert_allclose(stopped.clean, whole.clean)
@@ -200,7 +189,7 @@ def test_a_matrix_keeps_what_was_made_and_tried_before_ctrl_c(data):
         assert_allclose(stopped.control, [whole.control[0], np.nan])
         assert np.isnan(stopped.rate[1]).all() and np.isnan(stopped.interval[1]).all()
         assert "not tried" in [text.get_text() for text in stopped.plot().texts] and "nan" in str(stopped)
-    late = transfer_matrix({"a": linear, "b": Stops(5)}, *data, eps=0.05, attack=fgsm)  # in the second try on b
+    late = transfer_matrix({"a": linear, "b": Stops(linear, 5)}, *data, eps=0.05, attack=fgsm)  # in the second try on b
     assert late.interrupted
     assert_allclose(late.rate[:, 0], whole.rate[:, 0])
     assert late.rate[0, 1] == whole.rate[0, 1] and np.isnan(late.rate[1, 1])

@@ -157,6 +157,14 @@ def test_threads_may_read_while_others_compute(attempt):
     assert_array_equal(pooled.data, expected)
 
 
+def test_who_no_longer_waits_is_forgotten():
+    _, convolved, _, _ = network()
+    for _ in range(20):
+        F.relu(convolved)
+        convolved.reshape(2, -1)
+    assert len(convolved.unseen.readers) <= 1 and len(convolved.unseen.tensors) == 1
+
+
 class Same(Op):
     """An op of somebody else's, which returns what it is given."""
 

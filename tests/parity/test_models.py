@@ -6,7 +6,7 @@ import pytest
 from minigrad import Tensor, grad, load_state, models
 
 torch = pytest.importorskip("torch")
-from . import torch_zoo as zoo  # noqa: E402
+from benchmarks import torch_zoo as zoo  # noqa: E402
 
 # (name, options here, PyTorch's network, shape of x): as small as each network allows.
 SMALL = [

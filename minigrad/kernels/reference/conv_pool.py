@@ -9,22 +9,24 @@ from minigrad.kernels.reference.simple import channel_sum, relu
 NOBODY = 255
 
 
-def conv2d_relu_max_pool2d(x, weight, bias, window, pooling):
+def conv2d_relu_max_pool2d(x, weight, bias, window, pool):
     """Convolve, rectify and pool.
 
     Parameters
     ----------
     x, weight, bias : ndarray
         ``(N, C, H, W)``, ``(O, C / groups, kh, kw)``, ``(O,)`` or None.
-    window, pooling : tuple
-        (stride, padding, dilation, groups) and (kernel_size, stride, padding, ceil_mode).
+    window : tuple
+        stride, padding, dilation and groups of the convolution.
+    pool : tuple of (int, int)
+        The pool's height and width.
 
     Returns
     -------
     (ndarray, ndarray)
         What was pooled, ``(N, O, PH, PW)``, and the tap that won each window, uint8, `NOBODY` where none is positive.
     """
-    return relu_max_pool2d_winners(conv2d(x, weight, bias, *window), pooling[0])
+    return relu_max_pool2d_winners(conv2d(x, weight, bias, *window), pool)
 
 
 def relu_max_pool2d_winners(x, pool):

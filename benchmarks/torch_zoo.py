@@ -21,6 +21,8 @@ class Pixels(nn.Module):
 
 
 class Fire(nn.Module):
+    """A fire module: few channels, then 1x1 and 3x3 filters side by side."""
+
     def __init__(self, before, squeezed, expanded):
         super().__init__()
         self.squeeze = nn.Conv2d(before, squeezed, 1)
@@ -33,6 +35,8 @@ class Fire(nn.Module):
 
 
 class SqueezeNet(Pixels):
+    """SqueezeNet 1.0 or 1.1."""
+
     def __init__(self, version, num_classes=1000, padding=0):
         super().__init__()
 
@@ -56,6 +60,8 @@ class SqueezeNet(Pixels):
 
 
 class Vgg(Pixels):
+    """VGG with 11 to 19 layers."""
+
     def __init__(self, name, num_classes=1000, batch_norm=False, hidden=4096):
         super().__init__()
         layers, before = [], 3
@@ -76,6 +82,8 @@ class Vgg(Pixels):
 
 
 class BasicBlock(nn.Module):
+    """Two convolutions and a way around them."""
+
     def __init__(self, before, width, stride):
         super().__init__()
         self.conv1 = nn.Conv2d(before, width, 3, stride, 1, bias=False)
@@ -92,6 +100,8 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(Pixels):
+    """ResNet-18, or a small one for 32x32 pixels."""
+
     def __init__(self, small, num_classes):
         super().__init__()
         self.statistics = HALF if small else IMAGENET
@@ -115,6 +125,8 @@ class ResNet(Pixels):
 
 
 class EncoderBlock(nn.Module):
+    """Attention and a perceptron, each with a way around it."""
+
     def __init__(self, hidden, heads, mlp):
         super().__init__()
         self.ln_1 = nn.LayerNorm(hidden, eps=1e-6)
@@ -129,6 +141,8 @@ class EncoderBlock(nn.Module):
 
 
 class Encoder(nn.Module):
+    """Positions, blocks, a last norm."""
+
     def __init__(self, length, depth, hidden, heads, mlp):
         super().__init__()
         self.pos_embedding = nn.Parameter(torch.empty(1, length, hidden).normal_(std=0.02))
@@ -141,6 +155,8 @@ class Encoder(nn.Module):
 
 
 class ViT(Pixels):
+    """A vision transformer."""
+
     def __init__(self, image_size=224, patch_size=16, depth=12, hidden=768, heads=12, mlp=3072, num_classes=1000,
                  statistics=IMAGENET):  # fmt: skip
         super().__init__()
