@@ -8,6 +8,8 @@ complete.
 A *rule* has the signature of a vjp, `rule(op, g, y, *xs) -> one thunk or None per input`, so `ReLU.vjp` is itself the
 default rule of a ReLU, and guided backpropagation is `grad(y, x, rules=...)` with another function for it.
 """
+from operator import attrgetter
+
 import numpy as np
 
 from .deferred import Unseen
@@ -21,10 +23,11 @@ def tape(y):
     """
     seen, todo = {y}, [y]
     while todo:
-        new = [x for x in dict.fromkeys(todo.pop().inputs) if x not in seen]
-        seen.update(new)
-        todo.extend(new)
-    return sorted(seen, key=lambda t: t.serial)
+        for x in todo.pop().inputs:
+            if x not in seen:
+                seen.add(x)
+                todo.append(x)
+    return sorted(seen, key=attrgetter("serial"))
 
 
 def grad(y, wrt, seed=None, *, rules=None, create_graph=False, allow_unused=False, anomaly=False):
@@ -72,7 +75,7 @@ def grad(y, wrt, seed=None, *, rules=None, create_graph=False, allow_unused=Fals
     cotangent = {y: seed}
     kept = set(wanted)
     with setting(recording, create_graph):
-        for t in sorted(live, key=lambda t: -t.serial):
+        for t in sorted(live, key=attrgetter("serial"), reverse=True):
             g = cotangent.get(t) if t in kept else cotangent.pop(t, None)
             if g is None or t.op is None:
                 continue

@@ -16,7 +16,7 @@ a first convolution are small, beside what it makes of them), and who first asks
 from math import prod
 from weakref import ref
 
-SAMPLE = 16  # elements in the fingerprint that tells an overwritten array
+SAMPLE = 16  # elements in the fingerprint that tells an overwritten array; of fewer than twice as many all are taken
 
 
 class Deferred:
@@ -57,7 +57,8 @@ class Deferred:
 
 def fingerprint(array):
     """The bytes of a few elements spread over an array."""
-    return array.flat[::max(1, array.size // SAMPLE)].tobytes()
+    size = array.size
+    return array.tobytes() if size < 2 * SAMPLE else array.flat[::size // SAMPLE].tobytes()
 
 
 fusions = {}
@@ -87,10 +88,11 @@ def read(operand):
 
 def compute(op, operands):
     """Apply an op to arrays, in one pass with what they wait for where there is a kernel for it."""
-    if any(type(operand) is Deferred for operand in operands):
-        fused = fusions.get(type(op))
-        result = fused and fused(op, *operands)
-        return op.forward(*map(read, operands)) if result is None else result
+    for operand in operands:
+        if type(operand) is Deferred:
+            fused = fusions.get(type(op))
+            result = fused and fused(op, *operands)
+            return op.forward(*map(read, operands)) if result is None else result
     return op.forward(*operands)
 
 

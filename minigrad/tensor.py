@@ -96,7 +96,7 @@ class Tensor:
         self.unseen, self.shown = unseen, None
         if unseen is not None:
             unseen.add_tensor(self)
-        self.stamps = tuple(stamp(t) for t in (*inputs, self)) if inputs else ()
+        self.stamps = [stamp(t) for t in (*inputs, self)] if inputs else ()
 
     @property
     def data(self):
@@ -259,23 +259,31 @@ class Op:
 
     def __call__(self, *xs):
         try:
-            memories = [x.unseen for x in xs]  # before the arrays, which another thread may show meanwhile
-            arrays = [x._data if self.memory else x.data for x in xs]
+            if self.may_wait(*xs):
+                data = self._wait(xs)
+            else:
+                data = compute(self, [x._data for x in xs] if self.memory else [x.data for x in xs])
         except AttributeError:
+            if all(isinstance(x, Tensor) for x in xs):
+                raise
             came = ", ".join(type(x).__name__ for x in xs)
             raise TypeError(f"{type(self).__name__}: got {came}, expected Tensors; wrap arrays in "
                             "minigrad.tensor(...)") from None
-        if self.may_wait(*xs):
-            arrays = [array.copy(order="K") if unseen is None else array for array, unseen in zip(arrays, memories)]
-            data = Deferred(self, tuple(arrays), self.result_shape(*arrays))
-            for x, unseen in zip(xs, memories):
-                if unseen is not None:
-                    unseen.add_reader(data)
-                    if x.unseen is not unseen:
-                        data.read()
-        else:
-            data = compute(self, arrays)
         unseen = Unseen() if self.memory == "new" else xs[0].unseen if self.memory == "shared" else None
-        if recording.get() and any(x.requires_grad for x in xs):
-            return Tensor(data, True, op=self, inputs=xs, unseen=unseen)
+        if recording.get():
+            for x in xs:
+                if x.requires_grad:
+                    return Tensor(data, True, op=self, inputs=xs, unseen=unseen)
         return Tensor(data, unseen=unseen)
+
+    def _wait(self, xs):
+        """A result that waits for memory that only ops have read, and for copies of what others may write to."""
+        memories = [x.unseen for x in xs]  # before the arrays, which another thread may show meanwhile
+        arrays = [x._data if unseen else x.data.copy(order="K") for x, unseen in zip(xs, memories)]
+        waiting = Deferred(self, tuple(arrays), self.result_shape(*arrays))
+        for x, unseen in zip(xs, memories):
+            if unseen is not None:
+                unseen.add_reader(waiting)
+                if x.unseen is not unseen:
+                    waiting.read()
+        return waiting

@@ -40,10 +40,11 @@ def as_nchw(y):
 
 
 def memory_axes(x):
-    """List the axes of an array from the outermost in memory to the innermost."""
+    """List the axes of an array from the outermost in memory to the innermost; None if that is the order they have."""
     if x.flags.c_contiguous:
-        return range(x.ndim)
-    return sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
+        return None
+    strides = x.strides
+    return sorted(range(x.ndim), key=lambda axis: -abs(strides[axis]))
 
 
 def flat(x, axes, *, writeable=False):
@@ -53,7 +54,7 @@ def flat(x, axes, *, writeable=False):
     ----------
     x : ndarray
         Any shape, any strides.
-    axes : sequence of int
+    axes : sequence of int or None
         A permutation of x's axes, from `memory_axes`.
     writeable : bool, default False
         Whether the caller writes to it; what it writes reaches `x` only if the result is a view.
@@ -63,13 +64,15 @@ def flat(x, axes, *, writeable=False):
     ndarray
         ``(x.size,)``, contiguous.
     """
-    line = np.ascontiguousarray(x.transpose(axes)).reshape(-1)
+    line = np.ascontiguousarray((x if axes is None else x.transpose(axes)).reshape(-1))
     line.flags.writeable = writeable
     return line
 
 
 def unflatten(line, shape, axes):
     """Undo `flat`: see a line as an array of `shape` whose axes lie in memory in the order `axes`."""
+    if axes is None:
+        return line.reshape(shape)
     return line.reshape([shape[axis] for axis in axes]).transpose(np.argsort(axes))
 
 

@@ -23,9 +23,10 @@ from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.pack import in_place, pack
 from minigrad.kernels.weights import read_only
 
+SERIAL = 1 << 19  # products; fewer are done before the other threads have woken up
 
-def matmul(a, b):
-    """Multiply two matrices, of one float dtype.
+def matmul(a, b, bias=None):
+    """Multiply two matrices, of one float dtype, and add a row to each row of the product.
 
     The twin of `reference.matmul`. The tile wants the rows of the second matrix contiguous. Where they are not, either
     that matrix is copied, or the transposed product is computed, ``b.T @ a.T``, and turned around tile by tile:
@@ -35,6 +36,8 @@ def matmul(a, b):
     ----------
     a, b : ndarray
         ``(M, K)`` and ``(K, N)``, any strides.
+    bias : ndarray or None
+        ``(N,)``.
 
     Returns
     -------
@@ -45,38 +48,47 @@ def matmul(a, b):
     y = np.empty((m, n), a.dtype)
     moved_straight = 0 if b.flags.c_contiguous else k * n
     moved_turned = m * n + (0 if a.flags.f_contiguous else m * k)
+    bias = np.zeros(n, a.dtype) if bias is None else np.ascontiguousarray(bias)
     if moved_straight <= moved_turned:
-        _product(y, a, b, turned=False)
+        _product(y, a, b, bias, turned=False)
     else:
-        _product(y, b.T, a.T, turned=True)
+        _product(y, b.T, a.T, bias, turned=True)
     return y
 
 
-def _product(y, a, b, *, turned):
-    """Write ``a @ b``, or its transpose if `turned`, into a C-contiguous y."""
+def _product(y, a, b, bias, *, turned):
+    """Write ``a @ b``, or its transpose if `turned`, plus the bias into a C-contiguous y."""
     if not a.flags.f_contiguous:
         a = np.ascontiguousarray(a)
     flat = a.T.reshape(-1) if a.flags.f_contiguous else a.reshape(-1)
-    strides = [stride // a.itemsize for stride in a.strides]
-    k, n = b.shape
+    a_row, a_column = a.strides
+    (m, k), n = a.shape, b.shape[1]
     if b.flags.f_contiguous and not b.flags.c_contiguous:
         panels = pack(b.T, np.zeros(1, np.int64), k, 1, k, 0, 1, n)
     else:
         panels = in_place(np.ascontiguousarray(b), n, 0)
-    zeros = np.zeros(n, b.dtype)
-    _multiply(y.reshape(-1), read_only(flat), *a.shape, *strides, *panels, read_only(zeros), turned, threads())
+    operands = (
+        y.reshape(-1), read_only(flat), m, k, n, a_row // a.itemsize, a_column // a.itemsize, *panels, read_only(bias),
+        turned,
+    )  # fmt: skip
+    if m * k * n < SERIAL:
+        _multiply_share(0, *operands, 1)
+    else:
+        _multiply(*operands, threads())
 
 
 @parallel_kernel
-def _multiply(y, a, m, k, a_row, a_column, b, b_group, b_panel, b_row, zeros, turned, team):
+def _multiply(y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, team):
     for thread in numba.prange(team):
-        _multiply_share(np.int64(thread), y, a, m, k, a_row, a_column, b, b_panel, b_row, zeros, turned, team)
+        _multiply_share(
+            np.int64(thread), y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, team
+        )
 
 
 @kernel
-def _multiply_share(thread, y, a, m, k, a_row, a_column, b, b_panel, b_row, zeros, turned, team):
+def _multiply_share(thread, y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, team):
     """One thread's share: a band of the longer side of the product, in panels of columns, in tiles of rows."""
-    n, width = len(zeros), PANEL_BYTES // b.itemsize
+    width = PANEL_BYTES // b.itemsize
     row, nothing = np.arange(ROWS), np.zeros(ROWS, np.int64)
     all_y_rows, all_a_rows = row * (width if turned else n), row * a_row
     tiles, panels = -(-m // ROWS), -(-n // width)
@@ -94,8 +106,10 @@ def _multiply_share(thread, y, a, m, k, a_row, a_column, b, b_panel, b_row, zero
                 fewer = np.minimum(row, m - 1 - at)
                 y_rows, a_rows = fewer * (width if turned else n), fewer * a_row
             if turned:
+                for i in range(ROWS):
+                    out[i * width : (i + 1) * width] = bias[min(at + i, m - 1)]
                 tile(
-                    out, 0, y_rows, zeros, column, nothing, a, at * a_row, a_rows, taps, k, a_column,
+                    out, 0, y_rows, out, 0, y_rows, a, at * a_row, a_rows, taps, k, a_column,
                     b, panel * b_panel, b_row, cols,
                 )  # fmt: skip
                 for j in range(cols):
@@ -103,6 +117,6 @@ def _multiply_share(thread, y, a, m, k, a_row, a_column, b, b_panel, b_row, zero
                         y[(column + j) * m + at + i] = out[i * width + j]
             else:
                 tile(
-                    y, at * n + column, y_rows, zeros, column, nothing, a, at * a_row, a_rows, taps, k,
+                    y, at * n + column, y_rows, bias, column, nothing, a, at * a_row, a_rows, taps, k,
                     a_column, b, panel * b_panel, b_row, cols,
                 )  # fmt: skip

@@ -71,13 +71,13 @@ def _run(serial, parallel, overwritten, grad, settings):
     param = overwritten[0]
     axes = memory_axes(param)
     lines = [flat(array, axes, writeable=True) for array in overwritten]
-    settings = tuple(param.dtype.type(value) for value in settings)
+    settings = map(param.dtype.type, settings)
     if param.size < SERIAL:
         serial(*lines, flat(grad, axes), *settings)
     else:
         parallel(*lines, flat(grad, axes), *settings, threads())
     for array, line in zip(overwritten, lines):
-        if not np.may_share_memory(array, line):
+        if line.base is not array and not np.may_share_memory(array, line):
             array[...] = unflatten(line, array.shape, axes)
 
 

@@ -63,7 +63,7 @@ def torch_default(weight, bias, rng):
 
 def _draw(parameter, generate, shift, scale):
     """shift + scale * numbers, written where the parameter lies: a layer may be too large for a second copy of it."""
-    memory = parameter.data.transpose(memory_axes(parameter.data))
+    memory = parameter.data.transpose(memory_axes(parameter.data) or range(parameter.ndim))
     numbers = memory if memory.flags.c_contiguous else np.empty(memory.shape, memory.dtype)
     generate(out=numbers, dtype=numbers.dtype)
     numbers *= numbers.dtype.type(scale)

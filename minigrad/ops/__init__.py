@@ -33,15 +33,16 @@ from .pool import AvgPool2d, AvgPool2dInput, MaxPool2d, MaxPoolCollect, MaxPoolR
 from .reduce import Max, Min, Sum
 from .resample import AdaptiveAvgPool2d, Adjoint, Interpolate
 from .shape import BroadcastTo, Concat, GetItem, Pad, Permute, PutItem, Reshape, SumTo
-from .softmax import CrossEntropy, LogSoftmax, Softmax
+from .softmax import CrossEntropy, CrossEntropyInput, LogSoftmax, Softmax
 
 __all__ = [
     "ELU", "GELU", "Abs", "AdaptiveAvgPool2d", "Add", "Adjoint", "AvgPool2d", "AvgPool2dInput", "BatchNorm",
     "BroadcastTo", "Cast", "ChannelAffine", "ChannelDot", "ChannelSum", "Clip", "Concat", "Conv2d", "Conv2dInput",
-    "Conv2dWeight", "Cos", "CrossEntropy", "Div", "Einsum", "Erf", "Exp", "Gate", "GetItem", "Interpolate", "LayerNorm",
-    "LeakyReLU", "Linear", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool2d", "MaxPoolCollect", "MaxPoolRoute",
-    "Maximum", "Min", "Minimum", "Moments", "Mul", "Neg", "Pad", "Permute", "Pow", "Power", "PutItem", "ReLU",
-    "Reshape", "SiLU", "Sigmoid", "Sin", "Softmax", "Softplus", "Sqrt", "Sub", "Sum", "SumTo", "Tanh", "Where",
+    "Conv2dWeight", "Cos", "CrossEntropy", "CrossEntropyInput", "Div", "Einsum", "Erf", "Exp", "Gate", "GetItem",
+    "Interpolate", "LayerNorm", "LeakyReLU", "Linear", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool2d",
+    "MaxPoolCollect", "MaxPoolRoute", "Maximum", "Min", "Minimum", "Moments", "Mul", "Neg", "Pad", "Permute", "Pow",
+    "Power", "PutItem", "ReLU", "Reshape", "SiLU", "Sigmoid", "Sin", "Softmax", "Softplus", "Sqrt", "Sub", "Sum",
+    "SumTo", "Tanh", "Where",
 ]
 
 _METHODS = {

@@ -23,7 +23,7 @@ class Sum(Op):
         return np.asarray(x.sum(axis=self.dims, keepdims=self.keepdim, dtype=x.dtype if x.dtype.kind == "f" else None))
 
     def vjp(self, g, y, x):
-        return (lambda: broadcast_to(Reshape(kept(x.shape, self.dims))(g), x.shape),)
+        return (lambda: broadcast_to(Reshape(kept(x.shape, self.dims))(g) if g.ndim else g, x.shape),)
 
 
 class _Extreme(Op):

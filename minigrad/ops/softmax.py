@@ -43,8 +43,29 @@ class CrossEntropy(Op):
         return -np.where(q, q * log_p, 0).sum(axis=1)  # what has no odds adds nothing, even to a log of zero
 
     def vjp(self, g, y, x, q):
-        def spread():
-            return broadcast_to(Reshape(kept(x.shape, (1,)))(g), x.shape)
+        return lambda: CrossEntropyInput()(g, x, q), lambda: -_spread(g, x) * LogSoftmax(1)(x)
 
-        return (lambda: spread() * (Softmax(1)(x) * broadcast_to(Sum((1,), True)(q), x.shape) - q),
-                lambda: -spread() * LogSoftmax(1)(x))
+
+class CrossEntropyInput(Op):
+    """g * (sum(q) * softmax(x) - q), the gradient of the cross-entropy with respect to the scores: (N, C, ...)."""
+    memory = "new"
+
+    def forward(self, g, x, q):
+        y = Softmax(1).forward(x)
+        y *= q.sum(axis=1, keepdims=True)
+        y -= q
+        y *= np.expand_dims(g, 1)
+        return y
+
+    def vjp(self, h, y, g, x, q):
+        def total(t):
+            return _spread(Sum((1,))(t), x)
+
+        p, scale = Softmax(1)(x), _spread(g, x)
+        return (lambda: Sum((1,))(h * (total(q) * p - q)), lambda: scale * total(q) * p * (h - total(h * p)),
+                lambda: scale * (total(h * p) - h))
+
+
+def _spread(t, x):
+    """One number a sample, (N, ...), for each of its scores, (N, C, ...)."""
+    return broadcast_to(Reshape(kept(x.shape, (1,)))(t), x.shape)

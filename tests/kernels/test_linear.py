@@ -27,8 +27,9 @@ def test_product_is_its_definition(data, sizes, a_order, b_order, dtype):
     m, k, n = sizes
     a = ORDERS[a_order](draw_values(data.draw, (m, k), dtype))
     b = ORDERS[b_order](draw_values(data.draw, (k, n), dtype))
-    y = kernels.matmul(a, b)
-    assert_array_equal(y, reference.matmul(a, b))  # small integers add up exactly
+    bias = data.draw(st.sampled_from([None, np.arange(n, dtype=dtype), np.arange(2 * n, dtype=dtype)[::2]]))
+    y = kernels.matmul(a, b, bias)
+    assert_array_equal(y, reference.matmul(a, b, bias))  # small integers add up exactly
     assert y.dtype == dtype and y.flags.c_contiguous
 
 
@@ -50,6 +51,14 @@ def test_nan_and_infinity_stay_in_their_row():
     y = kernels.matmul(a, np.ones((5, 40), np.float32))
     assert np.isnan(y[3]).all() and (y[4] == np.inf).all()
     assert_array_equal(np.delete(y, (3, 4), 0), 0)
+
+
+@pytest.mark.parametrize("images", [2, 63, 64, 1000])
+def test_a_row_does_not_depend_on_the_others(images):
+    rng = np.random.default_rng(0)
+    x, w, bias = (rng.normal(size=s).astype(np.float32) for s in ((images, 100), (50, 100), 50))
+    alone = kernels.matmul(x[:1], w.T, bias)
+    assert_array_equal(kernels.matmul(x, w.T, bias)[:1], alone)
 
 
 def test_the_same_bytes_every_time():
@@ -80,8 +89,9 @@ def test_one_compilation_per_dtype():
 def test_products_run_on_the_kernels_own_threads(monkeypatch):
     """Never on BLAS's: two pools of threads that both wait by spinning slow each other down by a factor of 2 to 10."""
     calls = []
-    multiply = linear._multiply
-    monkeypatch.setattr(linear, "_multiply", lambda *arguments: calls.append(1) or multiply(*arguments))
+    for name in ("_multiply", "_multiply_share"):
+        count = lambda *arguments, multiply=getattr(linear, name): calls.append(1) or multiply(*arguments)  # noqa: E731
+        monkeypatch.setattr(linear, name, count)
     for m, k, n in ((64, 1568, 500), (64, 500, 1568), (500, 64, 1568), (64, 500, 10), (1, 1, 1)):
         kernels.matmul(np.ones((m, k), np.float32), np.ones((k, n), np.float32))
     assert len(calls) == 5

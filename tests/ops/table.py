@@ -373,3 +373,15 @@ def cross_entropy(rng):
             apart(rng, *shape),
             apart(rng, *shape),
         )
+
+
+@row(ops.CrossEntropyInput)
+def cross_entropy_input(rng):
+    for shape in [(2, 3), (2, 1), (2, 3, 2, 1)]:
+        yield (
+            ops.CrossEntropyInput(),
+            lambda g, x, q: np.expand_dims(g, 1) * (special.softmax(x, 1) * q.sum(1, keepdims=True) - q),
+            apart(rng, shape[0], *shape[2:]),
+            apart(rng, *shape),
+            apart(rng, *shape),
+        )

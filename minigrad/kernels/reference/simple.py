@@ -19,9 +19,9 @@ def relu_gate(g, x):
     return y
 
 
-def matmul(a, b):
-    """Multiply two matrices, (M, K) and (K, N), of one float dtype: (M, N)."""
-    return a @ b
+def matmul(a, b, bias=None):
+    """Multiply two matrices, (M, K) and (K, N), of one float dtype, and add a bias (N,) if there is one: (M, N)."""
+    return a @ b if bias is None else a @ b + bias
 
 
 def channel_sum(g):
