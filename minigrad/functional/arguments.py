@@ -48,7 +48,10 @@ def generator(function, rng):
 
 
 def labels(function, target, logits, ignore_index):
-    """`target` as an integer array of class indices for logits of shape (N, C) or (N, C, ...)."""
+    """`target` as an integer array of class indices for logits of shape (N, C) or (N, C, ...), and which of them count.
+
+    That is a bool array of its shape: False for `ignore_index`.
+    """
     target = np.asarray(target)
     if target.dtype.kind not in "iu":
         raise TypeError(f"{function}: target has dtype {target.dtype}, expected integer class indices; "
@@ -59,9 +62,10 @@ def labels(function, target, logits, ignore_index):
             f"{function}: target has shape {target.shape}, expected {expected} for scores of shape "
             f"{logits.shape}; give one class index per sample, not a one-hot vector"
         )
-    classes = logits.shape[1]
-    wrong = (target != ignore_index) & ((target < 0) | (target >= classes))
-    if wrong.any():
-        raise ValueError(f"{function}: target holds label {target[wrong][0]}, expected 0..{classes - 1} "
+    classes, counted = logits.shape[1], target != ignore_index
+    chosen = target[counted]
+    if chosen.size and not 0 <= chosen.min() <= chosen.max() < classes:
+        wrong = chosen[(chosen < 0) | (chosen >= classes)][0]
+        raise ValueError(f"{function}: target holds label {wrong}, expected 0..{classes - 1} "
                          f"(or ignore_index {ignore_index}) for scores of shape {logits.shape}; classes count from 0")
-    return target.astype(np.int64, copy=False)
+    return target, counted

@@ -49,9 +49,8 @@ def cross_entropy(logits, target, weight=None, ignore_index=-100, reduction="mea
         odds, total = _soft_odds(as_tensor(target, what="cross_entropy: target"), logits, weight, label_smoothing)
     else:
         odds, total = _odds("cross_entropy", target, logits, weight, ignore_index, label_smoothing)
-        counted = odds.any(1, keepdims=True)
-        if not counted.all():  # a row that does not count may even hold NaN
-            logits = where(counted, logits, 0.0)
+        if weight is not None or total * logits.shape[1] < logits.size:  # a row that does not count may even hold NaN
+            logits = where(odds.any(1, keepdims=True), logits, 0.0)
     return _weighted("cross_entropy", lambda q: ops.CrossEntropy()(logits, as_tensor(q)), odds, total, reduction)
 
 
@@ -85,17 +84,16 @@ def _odds(function, target, scores, weight, ignore_index, smoothing=0.0):
 
     That is the class's weight in the target's column and zeros elsewhere; in a row that is ignored, zeros alone.
     """
-    target = labels(function, target, scores, ignore_index)
-    counted = (target != ignore_index).reshape(-1)
-    chosen = target.reshape(-1)[counted]
-    class_weight = _class_weight(function, weight, scores)
-    odds = np.zeros((target.size, scores.shape[1]), scores.dtype)
-    odds[counted, chosen] = class_weight[chosen]
-    total = float(odds.sum(dtype=np.float64))
+    target, counted = labels(function, target, scores, ignore_index)
+    classes, chosen, rows = scores.shape[1], target[counted], counted.ravel().nonzero()[0]
+    class_weight = None if weight is None else _class_weight(function, weight, scores)
+    odds = np.zeros((target.size, classes), scores.dtype)
+    odds[rows, chosen] = 1 if weight is None else class_weight[chosen]
+    total = len(rows) if weight is None else float(odds.sum(dtype=np.float64))
     if smoothing:
         odds *= 1 - smoothing
-        odds[counted] += smoothing / scores.shape[1] * class_weight
-    return np.moveaxis(odds.reshape(*target.shape, scores.shape[1]), -1, 1), total
+        odds[rows] += smoothing / classes * (1 if weight is None else class_weight)
+    return (odds if target.ndim == 1 else np.moveaxis(odds.reshape(*target.shape, classes), -1, 1)), total
 
 
 def _soft_odds(target, logits, weight, smoothing):

@@ -14,8 +14,7 @@ from minigrad.kernels.conv_grad import channel_sum, conv2d_weight_grad
 from minigrad.kernels.conv_pool import (
     conv2d_relu_max_pool2d,
     conv2d_relu_max_pool2d_grads,
-    relu_max_pool2d_winners,
-    route_winners,
+    conv2d_relu_max_pool2d_input_grad,
 )
 from minigrad.kernels.elementwise import relu, relu_gate
 from minigrad.kernels.linear import matmul
@@ -29,7 +28,9 @@ from minigrad.kernels.pool import (
     relu_max_pool2d,
     relu_max_pool2d_route,
 )
+from minigrad.kernels.softmax import cross_entropy, cross_entropy_grad
 from minigrad.kernels.weights import weight_layout
+from minigrad.kernels.winners import relu_max_pool2d_winners, route_winners
 
 __all__ = [
     "adam_step",
@@ -45,7 +46,10 @@ __all__ = [
     "conv2d_input_grad",
     "conv2d_relu_max_pool2d",
     "conv2d_relu_max_pool2d_grads",
+    "conv2d_relu_max_pool2d_input_grad",
     "conv2d_weight_grad",
+    "cross_entropy",
+    "cross_entropy_grad",
     "cut_boxes",
     "linear_boxes",
     "matmul",

@@ -6,8 +6,11 @@ already. Inputs are handed over read-only, because numba compiles a read-only an
 """
 
 import numpy as np
+from numba import prange
 
-from minigrad.kernels._jit import kernel
+from minigrad.kernels._jit import kernel, parallel_kernel, threads
+
+SERIAL = 1 << 14  # numbers; fewer are turned before the other threads have woken up
 
 
 def channels_last(x):
@@ -23,9 +26,35 @@ def channels_last(x):
     ndarray
         ``(N, H, W, C)``, C-contiguous and read-only.
     """
-    x = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    n, c, h, w = x.shape
+    if x.flags.c_contiguous and min(c, h * w) > 1:
+        x = turned(x.reshape(n, c, h * w)).reshape(n, h, w, c)
+    else:
+        x = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
     x.flags.writeable = False
     return x
+
+
+def channels_first(x):
+    """Lay images (N, C, H, W) of any strides out in that order: C-contiguous, copied only if they are in another."""
+    n, c, h, w = x.shape
+    pixels = x.transpose(0, 2, 3, 1)
+    if pixels.flags.c_contiguous and min(c, h * w) > 1:
+        return turned(pixels.reshape(n, h * w, c)).reshape(x.shape)
+    return np.ascontiguousarray(x)
+
+
+def turned(x):
+    """Copy contiguous matrices (N, A, B) to contiguous (N, B, A)."""
+    n, a, b = x.shape
+    y = np.empty((n, b, a), x.dtype)
+    if x.dtype.kind != "f" or x.size < SERIAL or n < threads():
+        y[...] = x.swapaxes(1, 2)
+    else:
+        x = x.view()
+        x.flags.writeable = False
+        _turn(x, y, threads())
+    return y
 
 
 def empty_channels_last(shape, dtype):
@@ -81,3 +110,14 @@ def copy(target, source):
     """Copy one line to another of the same length: for kernels, where an assignment of slices is slower."""
     for k in range(len(target)):
         target[k] = source[k]
+
+
+@parallel_kernel
+def _turn(x, y, parts):
+    for t in prange(parts):
+        for n in range(np.int64(t) * len(x) // parts, (np.int64(t) + 1) * len(x) // parts):
+            matrix, result = x[n], y[n]
+            for j in range(result.shape[0]):
+                row = result[j]
+                for i in range(row.size):
+                    row[i] = matrix[i, j]

@@ -28,6 +28,7 @@ Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -91,35 +92,78 @@ def convolve(x, w, bias, padding):
     ndarray
         ``(N, H + 2 * padding - 2, W + 2 * padding - 2, O)``.
     """
-    images, height, width, channels = x.shape
-    filters = w.shape[3]
-    y = np.empty((images, height + 2 * padding[0] - 2, width + 2 * padding[1] - 2, filters), x.dtype)
+    images, height, width, _ = x.shape
+    y = np.empty((images, height + 2 * padding[0] - 2, width + 2 * padding[1] - 2, w.shape[3]), x.dtype)
+    _convolve(y, x, *convolution(y.shape, w, bias, padding))
+    return y
+
+
+class Convolution(NamedTuple):
+    """A convolution's filters as the tile wants them, and the threads' memory for it."""
+
+    u: np.ndarray  # (16 * C * O,)
+    bias: np.ndarray  # (16 * O,): what the products start from
+    frames: np.ndarray  # (threads, elements): each thread's frame, and so on
+    v: np.ndarray
+    m: np.ndarray
+    blocks: int  # that an image's rows of tiles are cut into
+    padding: tuple
+    v_rows: np.ndarray  # (register tiles, ROWS)
+    m_rows: np.ndarray
+
+
+def convolution(y_shape, w, bias, padding):
+    """Lay out the convolution with w (3, 3, C, O) that gives images of `y_shape` (N, OH, OW, O)."""
+    channels, filters = w.shape[2:]
     u = matmul(STRETCH, w.reshape(9, channels * filters)).reshape(-1)
-    blocks, rows, across = _blocks(y.shape, channels)
+    blocks, rows, across = cut(y_shape, channels)
     team, tiles = threads(), rows * across
-    planes = np.zeros((PLANES, filters), x.dtype)
+    planes = np.zeros((PLANES, filters), w.dtype)
     planes[5] = 0 if bias is None else bias  # this product goes into all four outputs as it is
-    _convolve(
-        y, x, read_only(u), read_only(planes.reshape(-1)),
-        np.empty((team, (2 * rows + 2) * (2 * across + 2) * channels), x.dtype),
-        np.empty((team, PLANES * tiles * channels), x.dtype), np.empty((team, (PLANES * tiles + 4) * filters), x.dtype),
+    return Convolution(
+        read_only(u), read_only(planes.reshape(-1)),
+        np.empty((team, (2 * rows + 2) * (2 * across + 2) * channels), w.dtype),
+        np.empty((team, PLANES * tiles * channels), w.dtype), np.empty((team, (PLANES * tiles + 4) * filters), w.dtype),
         blocks, padding, _rows(tiles, channels), _rows(tiles, filters),
     )  # fmt: skip
-    return y
 
 
 def weight_grad(x, g, padding):
     """Give the gradient with respect to the filters, ``(3, 3, C, O)``, for x (N, H, W, C) and g (N, OH, OW, O)."""
-    channels, filters = x.shape[3], g.shape[3]
-    blocks, rows, across = _blocks(g.shape, channels)
+    work = correlation(x, g.shape, padding)
+    _correlate(x, g, *work)
+    return work.total(x.shape[3], g.shape[3])
+
+
+class Correlation(NamedTuple):
+    """A weight gradient's sums, and the threads' memory for it."""
+
+    du: np.ndarray  # (threads, 16 * C * O): each thread's sums, and so on
+    frames: np.ndarray
+    v: np.ndarray
+    h: np.ndarray
+    blocks: int  # that an image's rows of tiles are cut into
+    padding: tuple
+    v_rows: np.ndarray  # (register tiles, ROWS)
+    u_rows: np.ndarray
+
+    def total(self, channels, filters):
+        """The gradient of the filters, from the sums of all threads, in order."""
+        du = self.du.sum(0).reshape(PLANES, channels * filters)
+        return matmul(STRETCH.T, du).reshape(3, 3, channels, filters)
+
+
+def correlation(x, g_shape, padding):
+    """Lay out the weight gradient for x (N, H, W, C) and a cotangent of `g_shape` (N, OH, OW, O)."""
+    channels, filters = x.shape[3], g_shape[3]
+    blocks, rows, across = cut(g_shape, channels)
     team, tiles = threads(), rows * across
-    du = np.zeros((team, PLANES * channels * filters), x.dtype)
-    _correlate(
-        du, x, g, np.empty((team, (2 * rows + 2) * (2 * across + 2) * max(channels, filters)), x.dtype),
+    return Correlation(
+        np.zeros((team, PLANES * channels * filters), x.dtype),
+        np.empty((team, (2 * rows + 2) * (2 * across + 2) * max(channels, filters)), x.dtype),
         np.empty((team, PLANES * tiles * channels), x.dtype), np.empty((team, PLANES * tiles * filters), x.dtype),
         blocks, padding, _rows(channels, 1), _rows(channels, filters),
     )  # fmt: skip
-    return matmul(STRETCH.T, du.sum(0).reshape(PLANES, channels * filters)).reshape(3, 3, channels, filters)
 
 
 @lru_cache(maxsize=256)
@@ -128,7 +172,7 @@ def _rows(count, distance):
     return in_tiles(np.arange(count) * distance)
 
 
-def _blocks(out_shape, channels):
+def cut(out_shape, channels):
     """Into how many blocks of rows of tiles to cut an image, the rows of a block, and the tiles of a row."""
     images, height, width, filters = out_shape
     down, across, team = -(-height // 2), -(-width // 2), threads()
@@ -142,53 +186,68 @@ def _blocks(out_shape, channels):
 @parallel_kernel
 def _convolve(y, x, u, bias, frames, v, m, blocks, padding, v_rows, m_rows):
     for thread in numba.prange(len(frames)):
-        _convolve_share(
-            np.int64(thread), y, x, u, bias, frames[thread], v[thread], m[thread], len(frames), blocks, padding,
-            v_rows, m_rows,
-        )  # fmt: skip
+        for item in range(*share(np.int64(thread), len(frames), len(y) * blocks)):
+            image, first, last = place(item, blocks, y.shape[1])
+            down, across = last - first, -(-y.shape[2] // 2)
+            fill_frame(
+                frames[thread], x, image, 2 * first - padding[0], -padding[1], 2 * down + 2, 2 * across + 2
+            )
+            convolve_block(
+                y[image, 2 * first : 2 * last], frames[thread], x.shape[3], u, bias, v[thread], m[thread], v_rows,
+                m_rows,
+            )  # fmt: skip
 
 
 @kernel
-def _convolve_share(thread, y, x, u, bias, frame, v, m, team, blocks, padding, v_rows, m_rows):
-    """One thread's share of the blocks of rows of tiles."""
-    (images, height, width, filters), channels = y.shape, x.shape[3]
+def share(thread, team, items):
+    """The run of items that is a thread's."""
+    return thread * items // team, (thread + 1) * items // team
+
+
+@kernel
+def place(item, blocks, height):
+    """The image that a block belongs to, and its rows of tiles, of two pixels each: (image, first, last)."""
+    down, image, block = -(-height // 2), item // blocks, item % blocks
+    return image, block * down // blocks, (block + 1) * down // blocks
+
+
+@kernel
+def convolve_block(y, frame, channels, u, bias, v, m, v_rows, m_rows):
+    """Write a few rows y (rows, OW, O), whose tiles look at a frame of two more rows and columns than they have."""
+    height, width, filters = y.shape
     down, across, panel = -(-height // 2), -(-width // 2), PANEL_BYTES // 4
     y_flat, no_rows, no_taps = y.reshape(-1), np.zeros(v_rows.shape[1], np.int64), np.zeros(1, np.int64)
     corner = len(m) - 4 * filters
     plane = corner // filters // PLANES
-    for item in range(thread * images * blocks // team, (thread + 1) * images * blocks // team):
-        image, block = item // blocks, item % blocks
-        first, last = block * down // blocks, (block + 1) * down // blocks
-        used = -(-(last - first) * across // v_rows.shape[1])
-        take_inputs(v, plane, frame, x, image, first, last, across, padding)
-        for k in range(PLANES):
-            for column in range(0, filters, panel):
-                for t in range(used):
-                    tile(
-                        m, k * plane * filters + column, m_rows[t], bias, k * filters + column, no_rows,
-                        v, k * plane * channels, v_rows[t], no_taps, channels, 1,
-                        u, k * channels * filters + column, filters, min(panel, filters - column),
-                    )  # fmt: skip
-        for row in range(first, last):
-            for column in range(across):
-                at, step = ((image * height + 2 * row) * width + 2 * column) * filters, plane * filters
-                source = ((row - first) * across + column) * filters
-                if 2 * row + 2 <= height and 2 * column + 2 <= width:
-                    to_outputs(y_flat, at, width * filters, filters, m, source, 4 * step, step, filters)
-                else:  # the tile hangs over the edge
-                    to_outputs(m, corner, 2 * filters, filters, m, source, 4 * step, step, filters)
-                    for i in range(min(2, height - 2 * row)):
-                        for j in range(min(2, width - 2 * column)):
-                            for c in range(filters):
-                                y_flat[at + (i * width + j) * filters + c] = m[corner + (2 * i + j) * filters + c]
+    used = -(-down * across // v_rows.shape[1])
+    take_inputs(v, plane, frame, channels, down, across)
+    for k in range(PLANES):
+        for column in range(0, filters, panel):
+            for t in range(used):
+                tile(
+                    m, k * plane * filters + column, m_rows[t], bias, k * filters + column, no_rows,
+                    v, k * plane * channels, v_rows[t], no_taps, channels, 1,
+                    u, k * channels * filters + column, filters, min(panel, filters - column),
+                )  # fmt: skip
+    for row in range(down):
+        for column in range(across):
+            at, step = (2 * row * width + 2 * column) * filters, plane * filters
+            source = (row * across + column) * filters
+            if 2 * row + 2 <= height and 2 * column + 2 <= width:
+                to_outputs(y_flat, at, width * filters, filters, m, source, 4 * step, step, filters)
+            else:  # the tile hangs over the edge
+                to_outputs(m, corner, 2 * filters, filters, m, source, 4 * step, step, filters)
+                for i in range(min(2, height - 2 * row)):
+                    for j in range(min(2, width - 2 * column)):
+                        for c in range(filters):
+                            y_flat[at + (i * width + j) * filters + c] = m[corner + (2 * i + j) * filters + c]
 
 
 @kernel
-def take_inputs(v, plane, frame, x, image, first, last, across, padding):
-    """Write V of the tiles in rows `first` to `last`: B^T d B for each 4 x 4 pixels d."""
-    channels, columns = x.shape[3], 2 * across + 2
-    fill_frame(frame, x, image, 2 * first - padding[0], -padding[1], 2 * (last - first) + 2, columns)
-    for row in range(last - first):
+def take_inputs(v, plane, frame, channels, down, across):
+    """Write V of down x across tiles: B^T d B for each 4 x 4 pixels d of a frame, which overlap by two."""
+    columns = 2 * across + 2
+    for row in range(down):
         for column in range(across):
             to_inputs(
                 v, (row * across + column) * channels, 4 * plane * channels, plane * channels,
@@ -197,37 +256,34 @@ def take_inputs(v, plane, frame, x, image, first, last, across, padding):
 
 
 @parallel_kernel
-def _correlate(du, x, g, frames, v, h, blocks, padding, v_rows, u_rows):
+def _correlate(x, g, du, frames, v, h, blocks, padding, v_rows, u_rows):
     for thread in numba.prange(len(frames)):
-        _correlate_share(
-            np.int64(thread), du[thread], x, g, frames[thread], v[thread], h[thread], len(frames), blocks, padding,
-            v_rows, u_rows,
-        )  # fmt: skip
+        frame, plane = frames[thread], v.shape[1] // x.shape[3] // PLANES
+        for item in range(*share(np.int64(thread), len(frames), len(g) * blocks)):
+            image, first, last = place(item, blocks, g.shape[1])
+            down, across = last - first, -(-g.shape[2] // 2)
+            fill_frame(frame, x, image, 2 * first - padding[0], -padding[1], 2 * down + 2, 2 * across + 2)
+            take_inputs(v[thread], plane, frame, x.shape[3], down, across)
+            fill_frame(frame, g, image, 2 * first, 0, 2 * down, 2 * across)
+            correlate_block(du[thread], frame, down, across, v[thread], h[thread], x.shape[3], v_rows, u_rows)
 
 
 @kernel
-def _correlate_share(thread, du, x, g, frame, v, h, team, blocks, padding, v_rows, u_rows):
-    """One thread's share of the blocks of rows of tiles."""
-    (images, height, width, filters), channels = g.shape, x.shape[3]
-    down, across, panel = -(-height // 2), -(-width // 2), PANEL_BYTES // 4
-    plane, no_taps = len(v) // channels // PLANES, np.zeros(1, np.int64)
-    for item in range(thread * images * blocks // team, (thread + 1) * images * blocks // team):
-        image, block = item // blocks, item % blocks
-        first, last = block * down // blocks, (block + 1) * down // blocks
-        tiles = (last - first) * across
-        take_inputs(v, plane, frame, x, image, first, last, across, padding)
-        fill_frame(frame, g, image, 2 * first, 0, 2 * (last - first), 2 * across)
-        for row in range(last - first):
-            for column in range(across):
-                from_outputs(
-                    h, (row * across + column) * filters, 4 * plane * filters, plane * filters,
-                    frame, (4 * row * across + 2 * column) * filters, 2 * across * filters, filters, filters,
+def correlate_block(du, frame, down, across, v, h, channels, v_rows, u_rows):
+    """Add V^T (A g A^T) for down x across tiles to U's gradient; `frame` holds g (2 * down, 2 * across, O)."""
+    plane, no_taps, panel = len(v) // channels // PLANES, np.zeros(1, np.int64), PANEL_BYTES // 4
+    filters = len(h) // plane // PLANES
+    for row in range(down):
+        for column in range(across):
+            from_outputs(
+                h, (row * across + column) * filters, 4 * plane * filters, plane * filters,
+                frame, (4 * row * across + 2 * column) * filters, 2 * across * filters, filters, filters,
+            )  # fmt: skip
+    for k in range(PLANES):
+        for column in range(0, filters, panel):
+            at = k * channels * filters + column
+            for t in range(len(v_rows)):
+                tile(
+                    du, at, u_rows[t], du, at, u_rows[t], v, k * plane * channels, v_rows[t], no_taps, down * across,
+                    channels, h, k * plane * filters + column, filters, min(panel, filters - column),
                 )  # fmt: skip
-        for k in range(PLANES):
-            for column in range(0, filters, panel):
-                at = k * channels * filters + column
-                for t in range(len(v_rows)):
-                    tile(
-                        du, at, u_rows[t], du, at, u_rows[t], v, k * plane * channels, v_rows[t], no_taps, tiles,
-                        channels, h, k * plane * filters + column, filters, min(panel, filters - column),
-                    )  # fmt: skip

@@ -7,9 +7,10 @@ Call conv(x, w) = y. It is linear in x and linear in w, so with any cotangent g 
 and each of the three ops is the derivative of the other two: second and higher derivatives come for free.
 """
 from dataclasses import dataclass
+from math import prod
 
 from .. import kernels
-from ..kernels.conv_pool import is_made_again
+from ..kernels.conv_pool import by_tiles, is_made_again
 from ..kernels.geometry import conv_output_size
 from ..tensor import Op
 from .shape import Reshape, broadcast_to
@@ -34,7 +35,10 @@ class Conv2d(_Window):
     """The cross-correlation of x (N, C, H, W) with weight (O, C/groups, kh, kw), plus bias (O,) if there is one."""
 
     def may_wait(self, x, weight, *bias):
-        return is_made_again(x.shape, self.result_shape(x, weight), weight.shape, x.dtype.itemsize)
+        shape = self.result_shape(x, weight)
+        if x.unseen is not None and by_tiles(weight.shape, x.dtype, *self.window):  # then x need not be copied
+            return 4 * weight.size <= prod(shape)
+        return is_made_again(x.shape, shape, weight.shape, x.dtype.itemsize)
 
     def result_shape(self, x, weight, *bias):
         settings = self.stride, self.padding, self.dilation

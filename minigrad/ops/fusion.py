@@ -6,9 +6,11 @@ until a convolution asks for a gradient.
 """
 from .. import kernels
 from ..deferred import fusion, read, waiting
-from ..kernels.conv_pool import leaves_no_gaps
+from ..kernels.conv_pool import by_tiles, is_cheap
+from ..kernels.layout import as_nchw, channels_last
+from ..kernels.winners import leaves_no_gaps
 from .activation import Gate, ReLU
-from .conv import ChannelSum, Conv2d, Conv2dWeight
+from .conv import ChannelSum, Conv2d, Conv2dInput, Conv2dWeight
 from .pool import MaxPool2d, MaxPoolRoute
 
 
@@ -22,11 +24,11 @@ def rectify_and_pool(pool, y):
     if not leaves_no_gaps(y.shape, *pool.window):
         return kernels.relu_max_pool2d(read(z), *pool.window)
     convolved = waiting(z, Conv2d)
-    if convolved is None:
-        pooled, winners = kernels.relu_max_pool2d_winners(read(z), pool.kernel_size)
-    else:
+    if convolved and _joins(z, z.op, convolved[1].shape, pool.kernel_size):
         x, weight, *bias = map(read, convolved)
         pooled, winners = kernels.conv2d_relu_max_pool2d(x, weight, *(bias or [None]), z.op.window, pool.kernel_size)
+    else:
+        pooled, winners = kernels.relu_max_pool2d_winners(read(z), pool.kernel_size)
     y.winners = pool.window, winners
     return pooled
 
@@ -38,21 +40,30 @@ def route_and_gate(gate, g, x):
     if h is None:
         return None
     if winners is None:
-        return kernels.relu_max_pool2d_route(read(h), read(x), *g.op.window)
-    return kernels.route_winners(read(h), winners, g.op.kernel_size)
+        return kernels.relu_max_pool2d_route(h, read(x), *g.op.window)
+    return kernels.route_winners(h, winners, g.op.kernel_size)
+
+
+@fusion(Conv2dInput)
+def route_gate_and_convolve(transposed, g, weight):
+    """conv2d_input_grad(relu_gate(max_pool2d_route(h, relu(y)), y), weight)"""
+    gated = waiting(g, Gate)
+    h, winners = _routed(*gated) if gated else (None, None)
+    if winners is None or not by_tiles(weight.shape, g.dtype, *transposed.window, gated[0].op.kernel_size):
+        return None
+    return kernels.conv2d_relu_max_pool2d_input_grad(
+        h, winners, gated[0].op.kernel_size, read(weight), transposed.input_shape, *transposed.window)
 
 
 @fusion(Conv2dWeight)
 def route_gate_and_correlate(correlate, x, g):
     """conv2d_weight_grad(x, relu_gate(max_pool2d_route(h, relu(y)), y)); the gradient of the bias comes for free."""
     gated = waiting(g, Gate)
-    if gated is None or waiting(gated[1], Conv2d) is None:  # not the images of a convolution that waited
-        return None
-    h, winners = _routed(*gated)
-    if winners is None:
+    h, winners = _routed(*gated) if gated else (None, None)
+    if winners is None or not _joins(gated[1], correlate, correlate.weight_shape, gated[0].op.kernel_size):
         return None
     dw, g.channel_sum = kernels.conv2d_relu_max_pool2d_grads(
-        read(x), winners, read(h), gated[0].op.kernel_size, correlate.weight_shape, *correlate.window)
+        read(x), winners, h, gated[0].op.kernel_size, correlate.weight_shape, *correlate.window)
     return dw
 
 
@@ -62,6 +73,12 @@ def sum_of_what_was_correlated(total, g):
     return None if g.channel_sum is None else g.channel_sum.copy()
 
 
+def _joins(z, conv, weight_shape, pool):
+    """Whether a kernel goes from a convolution to its pool in one pass, and z was not computed for other reasons."""
+    cheap = is_cheap(weight_shape) and waiting(z, Conv2d) is not None
+    return cheap or by_tiles(weight_shape, z.dtype, *conv.window, pool)
+
+
 def _routed(g, x):
     """(h, the noted winners or None) of g = max_pool2d_route(h, relu(x)), if that is what g waits to be; else Nones."""
     operands = waiting(g, MaxPoolRoute)
@@ -69,4 +86,6 @@ def _routed(g, x):
     if not rectified or rectified[0] is not x:
         return None, None
     window, winners = operands[1].winners or (None, None)
-    return operands[0], winners if window == g.op.window else None
+    h = as_nchw(channels_last(read(operands[0])))
+    g.operands = h, operands[1]  # once, for those who come next
+    return h, winners if window == g.op.window else None

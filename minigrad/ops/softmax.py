@@ -3,6 +3,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import kernels
 from ..tensor import Op
 from .reduce import Sum, kept
 from .shape import Reshape, broadcast_to
@@ -39,8 +40,7 @@ class CrossEntropy(Op):
     memory = "new"
 
     def forward(self, x, q):
-        log_p = LogSoftmax(1).forward(x)
-        return -np.where(q, q * log_p, 0).sum(axis=1)  # what has no odds adds nothing, even to a log of zero
+        return kernels.cross_entropy(_rows(x), _rows(q)).reshape(x.shape[0], *x.shape[2:])
 
     def vjp(self, g, y, x, q):
         return lambda: CrossEntropyInput()(g, x, q), lambda: -_spread(g, x) * LogSoftmax(1)(x)
@@ -51,11 +51,8 @@ class CrossEntropyInput(Op):
     memory = "new"
 
     def forward(self, g, x, q):
-        y = Softmax(1).forward(x)
-        y *= q.sum(axis=1, keepdims=True)
-        y -= q
-        y *= np.expand_dims(g, 1)
-        return y
+        y = kernels.cross_entropy_grad(g.reshape(-1), _rows(x), _rows(q))
+        return y if x.ndim == 2 else np.moveaxis(y.reshape(x.shape[0], *x.shape[2:], x.shape[1]), -1, 1)
 
     def vjp(self, h, y, g, x, q):
         def total(t):
@@ -64,6 +61,11 @@ class CrossEntropyInput(Op):
         p, scale = Softmax(1)(x), _spread(g, x)
         return (lambda: Sum((1,))(h * (total(q) * p - q)), lambda: scale * total(q) * p * (h - total(h * p)),
                 lambda: scale * (total(h * p) - h))
+
+
+def _rows(x):
+    """Scores (N, C, ...) as a matrix with a row for each sample."""
+    return x if x.ndim == 2 else np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])
 
 
 def _spread(t, x):

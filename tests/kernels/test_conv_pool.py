@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from minigrad import kernels
 from minigrad.kernels import reference
-from minigrad.kernels.conv_pool import is_made_again, leaves_no_gaps
+from minigrad.kernels.conv_pool import is_made_again
+from minigrad.kernels.winners import leaves_no_gaps
 
 from .layouts import draw_values
 from .test_conv import convolutions

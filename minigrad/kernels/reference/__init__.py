@@ -10,6 +10,7 @@ from minigrad.kernels.reference.conv import conv2d, conv2d_input_grad, conv2d_we
 from minigrad.kernels.reference.conv_pool import (
     conv2d_relu_max_pool2d,
     conv2d_relu_max_pool2d_grads,
+    conv2d_relu_max_pool2d_input_grad,
     relu_max_pool2d_winners,
     route_winners,
 )
@@ -28,6 +29,8 @@ from minigrad.kernels.reference.simple import (
     channel_dot,
     channel_moments,
     channel_sum,
+    cross_entropy,
+    cross_entropy_grad,
     matmul,
     relu,
     relu_gate,
@@ -47,7 +50,10 @@ __all__ = [
     "conv2d_input_grad",
     "conv2d_relu_max_pool2d",
     "conv2d_relu_max_pool2d_grads",
+    "conv2d_relu_max_pool2d_input_grad",
     "conv2d_weight_grad",
+    "cross_entropy",
+    "cross_entropy_grad",
     "cut_boxes",
     "linear_boxes",
     "matmul",

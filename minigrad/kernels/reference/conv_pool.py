@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigrad.kernels.reference.conv import conv2d, conv2d_weight_grad
+from minigrad.kernels.reference.conv import conv2d, conv2d_input_grad, conv2d_weight_grad
 from minigrad.kernels.reference.pool import max_pool2d, winners
 from minigrad.kernels.reference.simple import channel_sum, relu
 
@@ -59,3 +59,8 @@ def conv2d_relu_max_pool2d_grads(x, winners, g, pool, weight_shape, stride, padd
     """
     routed = route_winners(g, winners, pool)
     return conv2d_weight_grad(x, routed, weight_shape, stride, padding, dilation, groups), channel_sum(routed)
+
+
+def conv2d_relu_max_pool2d_input_grad(g, winners, pool, weight, input_shape, stride, padding, dilation, groups):
+    """Give the gradient with respect to what was convolved, of `input_shape` (N, C, H, W); the rest as above."""
+    return conv2d_input_grad(route_winners(g, winners, pool), weight, input_shape, stride, padding, dilation, groups)

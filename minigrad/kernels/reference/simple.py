@@ -24,6 +24,20 @@ def matmul(a, b, bias=None):
     return a @ b if bias is None else a @ b + bias
 
 
+def cross_entropy(x, q):
+    """Give ``-sum(q * log(softmax(x)))`` for each row of scores x and odds q (N, C): (N,). Odds of 0 add nothing."""
+    shifted = x - x.max(1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    return -np.where(q, q * log_p, 0).sum(1)
+
+
+def cross_entropy_grad(g, x, q):
+    """Send cotangents g (N,) of the losses back to the scores x (N, C): ``g * (sum(q) * softmax(x) - q)``."""
+    p = np.exp(x - x.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    return g[:, None] * (q.sum(1, keepdims=True) * p - q)
+
+
 def channel_sum(g):
     """Add up each channel of (N, C, H, W) over images and pixels: (C,), the gradient of a bias."""
     return g.sum((0, 2, 3), dtype=np.float64).astype(g.dtype)
