@@ -182,7 +182,7 @@ def _pulls(rule, g, t):
     """What a rule, or the vjp it stands in for, gives for each input of t."""
     pulls = rule(t.op, g, t, *t.inputs)
     if (not isinstance(pulls, (tuple, list)) or len(pulls) != len(t.inputs)
-            or not all(pull is None or callable(pull) for pull in pulls)):
+            or any([pull is not None and not callable(pull) for pull in pulls])):
         raise TypeError(f"grad: {_name(rule)} of {place(t)} gave {pulls!r:.60}; expected a tuple with a function of no "
                         f"arguments, or None, for each of the {len(t.inputs)} inputs")
     return pulls

@@ -46,11 +46,15 @@ class Module:
         paths = _paths.get()
         if id(self) not in paths:  # not part of the model that is running, so a model of its own
             paths = {id(module): path for path, module in self.named_modules()}
-        path = paths[id(self)]
-        with setting(_paths, paths), setting(scope, path):
+        path, log = paths[id(self)], _log.get()
+        outer_paths, outer_path = _paths.set(paths), scope.set(path)
+        try:
             y = self.forward(*args, **kwargs)
-        if _log.get() is not None:
-            _log.get().append((path, y))
+        finally:
+            scope.reset(outer_path)
+            _paths.reset(outer_paths)
+        if log is not None:
+            log.append((path, y))
         return y
 
     def named_activations(self, *args, **kwargs):
@@ -194,11 +198,11 @@ def _learned(part):
 def _walk(module, shared=False, kinds=(Module, Tensor)):
     """(path, part) for a module and every Tensor and Module in it; each once, or under every path if `shared`."""
     found = []
-    _collect(module, "", set(), shared, kinds, found)
+    _collect(module, "", set(), shared, kinds, (*kinds, list, tuple, dict), found)
     return found
 
 
-def _collect(part, path, seen, shared, kinds, found):
+def _collect(part, path, seen, shared, kinds, searched, found):
     """Append what `_walk` finds; `seen` are the ids met so far or, if `shared`, those of the ancestors."""
     if isinstance(part, kinds):
         if id(part) in seen or getattr(part, "op", None):  # what an op has made is a result that was kept, not a part
@@ -213,8 +217,8 @@ def _collect(part, path, seen, shared, kinds, found):
     else:
         members = enumerate(part) if isinstance(part, (list, tuple)) else ()
     for name, member in members:
-        if isinstance(member, (*kinds, list, tuple, dict)):
-            _collect(member, f"{path}.{name}" if path else str(name), seen, shared, kinds, found)
+        if isinstance(member, searched):
+            _collect(member, f"{path}.{name}" if path else str(name), seen, shared, kinds, searched, found)
 
 
 def _holds_modules(value):
