@@ -67,9 +67,15 @@ def grad(y, wrt, seed=None, *, rules=None, create_graph=False, allow_unused=Fals
         With ``anomaly=True``.
     """
     single = isinstance(wrt, Tensor)
-    wanted = [wrt] if single else list(wrt)
+    found = _pull_back(y, [wrt] if single else list(wrt), tape(y) if isinstance(y, Tensor) else (), seed, rules=rules,
+                       create_graph=create_graph, allow_unused=allow_unused, anomaly=anomaly)
+    return found[0] if single else found
+
+
+def _pull_back(y, wanted, tensors, seed, *, rules=None, create_graph=False, allow_unused=False, anomaly=False):
+    """What `grad` returns for a list, given the tape of y."""
     given, seed = seed, _seed(y, seed)
-    live = _between(wanted, y, allow_unused)
+    live = _between(wanted, tensors, allow_unused)
     if anomaly:
         _check_forward(y)
     cotangent = {y: seed}
@@ -89,9 +95,7 @@ def grad(y, wrt, seed=None, *, rules=None, create_graph=False, allow_unused=Fals
     found = [
         cotangent[x] if x in cotangent else Tensor(np.zeros_like(x.data)) if x in live else None for x in wanted
     ]
-    if not create_graph:
-        found = _unshared(found, () if given is None else (seed,))
-    return found[0] if single else found
+    return found if create_graph else _unshared(found, () if given is None else (seed,))
 
 
 def backward(y, seed=None, **options):
@@ -99,10 +103,11 @@ def backward(y, seed=None, **options):
 
     The tape lives as long as something refers to `y`; it may be walked again.
     """
-    leaves = [t for t in tape(y) if t.op is None and t.requires_grad]
+    tensors = tape(y)
+    leaves = [t for t in tensors if t.op is None and t.requires_grad]
     if not leaves:
         raise ValueError(_UNRECORDED.format(what="backward: y depends on"))
-    for leaf, g in zip(leaves, grad(y, leaves, seed, **options), strict=True):
+    for leaf, g in zip(leaves, _pull_back(y, leaves, tensors, seed, **options), strict=True):
         leaf.grad = g if leaf.grad is None else leaf.grad + g
 
 
@@ -158,15 +163,14 @@ def _seed(y, seed):
     return seed
 
 
-def _between(wanted, y, allow_unused):
-    """The tensors on some path from one of `wanted` to `y`."""
+def _between(wanted, tensors, allow_unused):
+    """The tensors of a tape on some path from one of `wanted` to its end."""
     for i, x in enumerate(wanted):
         if not isinstance(x, Tensor):
             raise TypeError(f"grad: wrt[{i}] is {type(x).__name__}, expected a Tensor")
         if not x.requires_grad:
             raise ValueError(_UNRECORDED.format(what=f"grad: wrt[{i}] (shape {x.shape}) is"))
     live = set(wanted)
-    tensors = tape(y)
     for t in tensors:
         if not live.isdisjoint(t.inputs):
             live.add(t)
@@ -233,9 +237,10 @@ def _unshared(found, others):
     taken, own = {_root(t.data) for t in others}, []
     for g in found:
         if g is not None:
-            if _root(g.data) in taken or not g.data.flags.writeable:
+            array = g.peek()
+            if _root(array) in taken or not array.flags.writeable:
                 g = Tensor(g.data.copy(order="K"))
-            taken.add(_root(g.data))
+            taken.add(_root(g.peek()))
         own.append(g)
     return own
 

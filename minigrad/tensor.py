@@ -19,7 +19,7 @@ from itertools import count
 
 import numpy as np
 
-from .deferred import Deferred, Unseen, compute, fingerprint
+from .deferred import Deferred, Unseen, compute, fingerprint, read
 
 recording = ContextVar("recording", default=True)  # context variables: threads do not see each other's settings
 scope = ContextVar("scope", default="")            # path of the module that is running
@@ -114,6 +114,10 @@ class Tensor:
     def bump(self):
         """Say that `data` was overwritten in place: a tape that used the old values then raises instead of lying."""
         self.version += 1
+
+    def peek(self):
+        """The ndarray, to be read at once and not kept: it may be one that nobody has seen, and stays so."""
+        return read(self._data)
 
     shape = property(lambda self: self._data.shape, doc="Lengths of the axes, a tuple.")
     ndim = property(lambda self: self._data.ndim, doc="Number of axes.")

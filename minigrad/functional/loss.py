@@ -27,7 +27,11 @@ def nll_loss(log_probabilities, target, weight=None, ignore_index=-100, reductio
     """
     log_p = _scores("nll_loss", log_probabilities, "log_probabilities")
     odds, total = _odds("nll_loss", target, log_p, weight, ignore_index)
-    return _weighted("nll_loss", lambda q: -(where(q != 0, log_p, 0.0) * q).sum(1), odds, total, reduction)
+
+    def losses(q, summed=False):
+        return -(where(q != 0, log_p, 0.0) * q).sum(None if summed else 1)
+
+    return _weighted("nll_loss", losses, odds, total, reduction)
 
 
 def cross_entropy(logits, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
@@ -51,7 +55,11 @@ def cross_entropy(logits, target, weight=None, ignore_index=-100, reduction="mea
         odds, total = _odds("cross_entropy", target, logits, weight, ignore_index, label_smoothing)
         if weight is not None or total * logits.shape[1] < logits.size:  # a row that does not count may even hold NaN
             logits = where(odds.any(1, keepdims=True), logits, 0.0)
-    return _weighted("cross_entropy", lambda q: ops.CrossEntropy()(logits, as_tensor(q)), odds, total, reduction)
+
+    def losses(q, summed=False):
+        return ops.CrossEntropy(summed)(logits, as_tensor(q))
+
+    return _weighted("cross_entropy", losses, odds, total, reduction)
 
 
 def mse_loss(x, target, reduction="mean"):
@@ -126,12 +134,12 @@ def _alike(function, x, target):
 
 
 def _weighted(function, losses, odds, total, reduction):
-    """The losses (N, ...) for the odds, reduced; a mean divides by `total`, which is done to the odds, once."""
+    """The `losses` (N, ...) for the odds, or their sum, reduced; a mean divides by `total`, done to the odds, once."""
     if reduction != "mean" or not odds.size:
         return _reduced(function, losses(odds), reduction)
     if not total:
-        return losses(odds * 0).sum() + np.nan  # nothing counts: NaN, as in PyTorch, but a gradient of 0
-    return losses(odds * (1 / total)).sum()
+        return losses(odds * 0, summed=True) + np.nan  # nothing counts: NaN, as in PyTorch, but a gradient of 0
+    return losses(odds * (1 / total), summed=True)
 
 
 def _reduced(function, loss, reduction):

@@ -35,23 +35,30 @@ class LogSoftmax(Op):
         return (lambda: g - y.exp() * Sum((self.dim,), True)(g),)
 
 
+@dataclass(frozen=True, eq=False)
 class CrossEntropy(Op):
-    """-sum(q * log(softmax(x))) over axis 1, for scores x and odds q of one shape (N, C, ...): (N, ...)."""
+    """-sum(q * log(softmax(x))) over axis 1, for scores x and odds q of one shape (N, C, ...): (N, ...), or the sum."""
     memory = "new"
+    total: bool = False
 
     def forward(self, x, q):
-        return kernels.cross_entropy(_rows(x), _rows(q)).reshape(x.shape[0], *x.shape[2:])
+        losses = kernels.cross_entropy(_rows(x), _rows(q))
+        return np.asarray(losses.sum()) if self.total else losses.reshape(x.shape[0], *x.shape[2:])
 
     def vjp(self, g, y, x, q):
         return lambda: CrossEntropyInput()(g, x, q), lambda: -_spread(g, x) * LogSoftmax(1)(x)
 
 
 class CrossEntropyInput(Op):
-    """g * (sum(q) * softmax(x) - q), the gradient of the cross-entropy with respect to the scores: (N, C, ...)."""
+    """g * (sum(q) * softmax(x) - q), the gradient of the cross-entropy with respect to the scores: (N, C, ...).
+
+    g has a number for each sample, or is one for all.
+    """
     memory = "new"
 
     def forward(self, g, x, q):
-        y = kernels.cross_entropy_grad(g.reshape(-1), _rows(x), _rows(q))
+        g = g.reshape(-1) if g.ndim else np.broadcast_to(g, x.size // x.shape[1])
+        y = kernels.cross_entropy_grad(g, _rows(x), _rows(q))
         return y if x.ndim == 2 else np.moveaxis(y.reshape(x.shape[0], *x.shape[2:], x.shape[1]), -1, 1)
 
     def vjp(self, h, y, g, x, q):
@@ -59,7 +66,8 @@ class CrossEntropyInput(Op):
             return _spread(Sum((1,))(t), x)
 
         p, scale = Softmax(1)(x), _spread(g, x)
-        return (lambda: Sum((1,))(h * (total(q) * p - q)), lambda: scale * total(q) * p * (h - total(h * p)),
+        summed = Sum((1,) if g.ndim else tuple(range(x.ndim)))
+        return (lambda: summed(h * (total(q) * p - q)), lambda: scale * total(q) * p * (h - total(h * p)),
                 lambda: scale * (total(h * p) - h))
 
 
@@ -69,5 +77,5 @@ def _rows(x):
 
 
 def _spread(t, x):
-    """One number a sample, (N, ...), for each of its scores, (N, C, ...)."""
-    return broadcast_to(Reshape(kept(x.shape, (1,)))(t), x.shape)
+    """One number a sample, (N, ...), or one for all, for each of the scores, (N, C, ...)."""
+    return broadcast_to(Reshape(kept(x.shape, (1,)))(t) if t.ndim else t, x.shape)

@@ -74,7 +74,7 @@ class Optimizer:
         for p, state in zip(self.parameters, self.state):
             if p.grad is not None:
                 state["step"] = state.get("step", 0) + 1
-                grad = p.grad.data
+                grad = p.grad.peek()
                 self.update(p.data, -grad if self.maximize else grad, state)
                 p.bump()
 

@@ -367,21 +367,23 @@ def log_softmax(rng):
 @row(ops.CrossEntropy)
 def cross_entropy(rng):
     for shape in [(2, 3), (2, 1), (2, 3, 2, 1)]:
-        yield (
-            ops.CrossEntropy(),
-            lambda x, q: -(q * np.log(special.softmax(x, 1))).sum(1),
-            apart(rng, *shape),
-            apart(rng, *shape),
-        )
+        for total in (False, True):
+            def formula(x, q, total=total):
+                losses = -(q * np.log(special.softmax(x, 1))).sum(1)
+                return losses.sum() if total else losses
+
+            yield ops.CrossEntropy(total), formula, apart(rng, *shape), apart(rng, *shape)
 
 
 @row(ops.CrossEntropyInput)
 def cross_entropy_input(rng):
     for shape in [(2, 3), (2, 1), (2, 3, 2, 1)]:
-        yield (
-            ops.CrossEntropyInput(),
-            lambda g, x, q: np.expand_dims(g, 1) * (special.softmax(x, 1) * q.sum(1, keepdims=True) - q),
-            apart(rng, shape[0], *shape[2:]),
-            apart(rng, *shape),
-            apart(rng, *shape),
-        )
+        for of_g in [(shape[0], *shape[2:]), ()]:
+            yield (
+                ops.CrossEntropyInput(),
+                lambda g, x, q: (np.expand_dims(g, 1) if g.ndim else g)
+                * (special.softmax(x, 1) * q.sum(1, keepdims=True) - q),
+                apart(rng, *of_g),
+                apart(rng, *shape),
+                apart(rng, *shape),
+            )
