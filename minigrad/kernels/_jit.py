@@ -85,15 +85,24 @@ def _stamped(function):
     numba recompiles a cached function when its own file or its closure changes, but not when a function that it calls
     from another file does. The cell, which the function never reads, closes that gap.
     """
-    package, own = __name__.rpartition(".")[0] + ".", function.__module__
-    named = (getattr(function.__globals__.get(name), "__module__", None) or "" for name in function.__code__.co_names)
-    files = sorted({sys.modules[name].__file__ for name in named if name.startswith(package) and name != own})
-    digest = hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+    named = [function.__globals__.get(name) for name in function.__code__.co_names]
+    files = {sys.modules[name].__file__ for name in _kernel_files(named, {function.__module__})}
+    digest = hashlib.sha256(b"".join(Path(file).read_bytes() for file in sorted(files))).hexdigest()
     code = function.__code__.replace(co_freevars=(*function.__code__.co_freevars, "digest"))
     cells = (*(function.__closure__ or ()), types.CellType(digest))
     return functools.update_wrapper(
         types.FunctionType(code, function.__globals__, function.__name__, function.__defaults__, cells), function
     )
+
+
+def _kernel_files(objects, known):
+    """The modules of kernels that the objects come from, and those whose objects these modules name in their turn."""
+    package = __name__.rpartition(".")[0] + "."
+    modules = {getattr(thing, "__module__", None) or "" for thing in objects} - known
+    modules = {name for name in modules if name.startswith(package)}
+    for name in modules:
+        modules = modules | _kernel_files(vars(sys.modules[name]).values(), known | modules)
+    return modules
 
 
 class _SayOnce(event.Listener):

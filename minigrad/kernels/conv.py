@@ -13,6 +13,7 @@ from minigrad.kernels.layout import channels_last
 from minigrad.kernels.micro import PANEL_BYTES, tile
 from minigrad.kernels.pack import in_place, pack
 from minigrad.kernels.plan import backward_axes, forward_axis, make_plan, split_images
+from minigrad.kernels.queue import new_queue, take
 from minigrad.kernels.scatter import scatter, scattering_pays
 from minigrad.kernels.weights import filters_last, read_only
 
@@ -118,41 +119,52 @@ def _run(y, x, w, bias, rows, columns, groups):
     frames = np.empty((team, min(rows.span, starts * rows.step + rows.reach) * plan.pitch), x.dtype)
     bias = np.zeros(y.shape[3], x.dtype) if bias is None else np.ascontiguousarray(bias)
     edges = np.array([rows.near, columns.near, rows.reach])
-    _convolve(y.reshape(-1), x, *w, read_only(bias), frames, blocks, groups, edges, *plan)
+    _convolve(new_queue(), y.reshape(-1), x, *w, read_only(bias), frames, blocks, groups, edges, *plan)
 
 
 @parallel_kernel
 def _convolve(
-    y, x, w, w_group, w_panel, w_row, bias, frames, blocks, groups, edges, taps, run, x_rows, y_rows, pitch
+    queue, y, x, w, w_group, w_panel, w_row, bias, frames, blocks, groups, edges, taps, run, x_rows, y_rows, pitch
 ):  # fmt: skip
-    for thread in numba.prange(len(frames)):
-        convolve_share(
-            np.int64(thread), y, x, w, w_group, w_panel, w_row, bias, frames, blocks, groups, edges,
-            taps, run, x_rows, y_rows, pitch,
+    for t in numba.prange(len(frames)):
+        _convolve_blocks(
+            queue, y, x, w, w_group, w_panel, w_row, bias, frames[t], blocks, groups, edges, taps, run, x_rows, y_rows,
+            pitch,
         )  # fmt: skip
 
 
 @kernel
-def convolve_share(
-    thread, y, x, w, w_group, w_panel, w_row, bias, frames, blocks, groups, edges, taps, run, x_rows, y_rows, pitch
-):
-    """One thread's share of the blocks of tiles: copy the frame of each, and run the tile over it."""
-    frame, top, left, reach = frames[thread], edges[0], edges[1], edges[2]
-    images, tiles, image_size = len(x), len(x_rows), len(y) // len(x)
+def _convolve_blocks(
+    queue, y, x, w, w_group, w_panel, w_row, bias, frame, blocks, groups, edges, taps, run, x_rows, y_rows, pitch
+):  # fmt: skip
+    """One thread's work: blocks of tiles, as long as there are any."""
+    tiles, size, item = len(x_rows), len(y) // len(x), take(queue)
+    while item < len(x) * blocks:
+        image, block = item // blocks, item % blocks
+        convolve_block(
+            y[image * size : (image + 1) * size], x, image, block * tiles // blocks, (block + 1) * tiles // blocks,
+            w, w_group, w_panel, w_row, bias, frame, groups, edges, taps, run, x_rows, y_rows, pitch,
+        )  # fmt: skip
+        item = take(queue)
+
+
+@kernel
+def convolve_block(
+    y, x, image, first, last, w, w_group, w_panel, w_row, bias, frame, groups, edges, taps, run, x_rows, y_rows, pitch
+):  # fmt: skip
+    """Run the tile over the rows `first` to `last` of the tables, of one image; y is flat."""
+    top, left, reach = edges[0], edges[1], edges[2]
     group_in, group_out, width = x.shape[3] // groups, len(bias) // groups, PANEL_BYTES // x.itemsize
     bias_rows = np.zeros(x_rows.shape[1], np.int64)
-    for item in range(thread * images * blocks // len(frames), (thread + 1) * images * blocks // len(frames)):
-        image, block = item // blocks, item % blocks
-        first, last = block * tiles // blocks, (block + 1) * tiles // blocks
-        above = x_rows[first, 0] // pitch
-        rows = x_rows[last - 1, -1] // pitch + reach - above
-        fill_frame(frame, x, image, top + above, left, rows, pitch // x.shape[3])
-        for group in range(groups):
-            for panel in range(-(-group_out // width)):
-                at = group * group_out + panel * width
-                for k in range(first, last):
-                    tile(
-                        y, image * image_size + at, y_rows[k], bias, at, bias_rows,
-                        frame, group * group_in - above * pitch, x_rows[k], taps, run, 1,
-                        w, group * w_group + panel * w_panel, w_row, min(width, group_out - panel * width),
-                    )  # fmt: skip
+    above = x_rows[first, 0] // pitch
+    rows = x_rows[last - 1, -1] // pitch + reach - above
+    fill_frame(frame, x, image, top + above, left, rows, pitch // x.shape[3])
+    for group in range(groups):
+        for panel in range(-(-group_out // width)):
+            at = group * group_out + panel * width
+            for k in range(first, last):
+                tile(
+                    y, at, y_rows[k], bias, at, bias_rows,
+                    frame, group * group_in - above * pitch, x_rows[k], taps, run, 1,
+                    w, group * w_group + panel * w_panel, w_row, min(width, group_out - panel * width),
+                )  # fmt: skip

@@ -14,13 +14,14 @@ import numba
 import numpy as np
 
 from minigrad.kernels import winograd, winograd_pool
-from minigrad.kernels._jit import parallel_kernel, threads
-from minigrad.kernels.conv import conv2d_input_grad, convolve_share
+from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels.conv import conv2d_input_grad, convolve_block
 from minigrad.kernels.conv_grad import add_products, correlation
 from minigrad.kernels.geometry import conv_output_size
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
 from minigrad.kernels.pack import in_place
 from minigrad.kernels.plan import forward_axis, make_plan
+from minigrad.kernels.queue import new_queue, take
 from minigrad.kernels.weights import filters_first, filters_last, read_only
 from minigrad.kernels.winners import add_up, hand_out, pool_rows, route_winners
 
@@ -85,7 +86,7 @@ def conv2d_relu_max_pool2d(x, weight, bias, window, pool):
         plan = make_plan(rows, columns, channels, channels // groups, out_channels)
         bias = np.zeros(out_channels, x.dtype) if bias is None else np.ascontiguousarray(bias)
         _convolve_and_pool(
-            y, winners, pool, np.empty((threads(), rows.count, columns.count, out_channels), x.dtype),
+            new_queue(), y, winners, pool, np.empty((threads(), rows.count, columns.count, out_channels), x.dtype),
             channels_last(x), *in_place(filters_last(weight), out_channels, out_channels // groups), read_only(bias),
             np.empty((threads(), rows.span * plan.pitch), x.dtype), groups,
             np.array([rows.near, columns.near, rows.reach]), *plan,
@@ -157,17 +158,30 @@ def conv2d_relu_max_pool2d_input_grad(g, winners, pool, weight, input_shape, str
 
 @parallel_kernel
 def _convolve_and_pool(
-    y, winners, pool, convolved, x, w, w_group, w_panel, w_row, bias, frames, groups, edges, taps, run, x_rows, y_rows,
-    pitch,
+    queue, y, winners, pool, convolved, x, w, w_group, w_panel, w_row, bias, frames, groups, edges, taps, run, x_rows,
+    y_rows, pitch,
 ):  # fmt: skip
-    for thread in numba.prange(len(frames)):
-        image, team = convolved[thread], len(frames)
-        for n in range(np.int64(thread) * len(x) // team, (np.int64(thread) + 1) * len(x) // team):
-            convolve_share(
-                0, image.reshape(-1), x[n : n + 1], w, w_group, w_panel, w_row, bias, frames[thread : thread + 1], 1,
-                groups, edges, taps, run, x_rows, y_rows, pitch,
-            )  # fmt: skip
-            pool_rows(image, y[n], winners[n], pool, 0, y.shape[1])
+    for t in numba.prange(len(frames)):
+        _convolve_and_pool_images(
+            queue, y, winners, pool, convolved[t], x, w, w_group, w_panel, w_row, bias, frames[t], groups, edges, taps,
+            run, x_rows, y_rows, pitch,
+        )  # fmt: skip
+
+
+@kernel
+def _convolve_and_pool_images(
+    queue, y, winners, pool, convolved, x, w, w_group, w_panel, w_row, bias, frame, groups, edges, taps, run, x_rows,
+    y_rows, pitch,
+):  # fmt: skip
+    """One thread's work: images, as long as there are any."""
+    n = take(queue)
+    while n < len(x):
+        convolve_block(
+            convolved.reshape(-1), x, n, 0, len(x_rows), w, w_group, w_panel, w_row, bias, frame, groups, edges, taps,
+            run, x_rows, y_rows, pitch,
+        )  # fmt: skip
+        pool_rows(convolved, y[n], winners[n], pool, 0, y.shape[1])
+        n = take(queue)
 
 
 @parallel_kernel

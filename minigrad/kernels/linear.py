@@ -21,8 +21,10 @@ import numpy as np
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.pack import in_place, pack
+from minigrad.kernels.queue import new_queue, take
 from minigrad.kernels.weights import read_only
 
+BANDS = 8  # for each thread to take, one by one
 SERIAL = 1 << 19  # products; fewer are done before the other threads have woken up
 
 def matmul(a, b, bias=None):
@@ -72,31 +74,38 @@ def _product(y, a, b, bias, *, turned):
         turned,
     )  # fmt: skip
     if m * k * n < SERIAL:
-        _multiply_share(0, *operands, 1)
+        _multiply_bands(new_queue(), *operands, 1)
     else:
-        _multiply(*operands, threads())
+        _multiply(new_queue(), *operands, threads())
 
 
 @parallel_kernel
-def _multiply(y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, team):
-    for thread in numba.prange(team):
-        _multiply_share(
-            np.int64(thread), y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, team
-        )
+def _multiply(queue, y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, team):
+    for _ in numba.prange(team):
+        _multiply_bands(queue, y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, team)
 
 
 @kernel
-def _multiply_share(thread, y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, team):
-    """One thread's share: a band of the longer side of the product, in panels of columns, in tiles of rows."""
+def _multiply_bands(queue, y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, team):
+    """One thread's work: bands of the longer side of the product, as long as there are any."""
+    tiles, panels, item = -(-m // ROWS), -(-n // (PANEL_BYTES // b.itemsize)), take(queue)
+    count = tiles if m >= n else panels
+    band = max(1, count // (BANDS * team))
+    while item * band < count:
+        first, last = item * band, min(count, (item + 1) * band)
+        rows, columns = ((first, last), (0, panels)) if m >= n else ((0, tiles), (first, last))
+        _multiply_band(y, a, m, k, n, a_row, a_column, b, b_panel, b_row, bias, turned, *rows, *columns)
+        item = take(queue)
+
+
+@kernel
+def _multiply_band(
+    y, a, m, k, n, a_row, a_column, b, b_panel, b_row, bias, turned, first_tile, last_tile, first_panel, last_panel
+):
+    """The product for some tiles of rows and panels of columns."""
     width = PANEL_BYTES // b.itemsize
     row, nothing = np.arange(ROWS), np.zeros(ROWS, np.int64)
     all_y_rows, all_a_rows = row * (width if turned else n), row * a_row
-    tiles, panels = -(-m // ROWS), -(-n // width)
-    first_tile, last_tile, first_panel, last_panel = 0, tiles, 0, panels
-    if m >= n:
-        first_tile, last_tile = thread * tiles // team, (thread + 1) * tiles // team
-    else:
-        first_panel, last_panel = thread * panels // team, (thread + 1) * panels // team
     out, taps = np.empty(ROWS * width, b.dtype), np.zeros(1, np.int64)
     for panel in range(first_panel, last_panel):
         column, cols = panel * width, min(width, n - panel * width)

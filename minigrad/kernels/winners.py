@@ -1,8 +1,8 @@
 """A rectifier and a max-pool in one pass, and who won: a byte for each window, all that the way back needs.
 
 The byte is the tap of the window, ``i * width + j``. A window with nothing positive in it, or with a NaN, has no winner
-(`NOBODY`): the rectifier's gate is shut. All this is for pools whose windows lie side by side, as they mostly do: images
-stand on one another without a seam, so that a batch is one tall image and its rows can be shared out.
+(`NOBODY`): the rectifier's gate is shut. All this is for pools whose windows lie side by side, as they mostly do: the
+images stand on one another without a seam, so that a batch is one tall image and its rows can be shared out.
 """
 
 from math import prod

@@ -38,6 +38,7 @@ from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.linear import matmul
 from minigrad.kernels.micro import PANEL_BYTES, tile
 from minigrad.kernels.plan import in_tiles
+from minigrad.kernels.queue import new_queue, take
 from minigrad.kernels.transform import LANES, make_transform
 from minigrad.kernels.weights import read_only
 
@@ -94,7 +95,7 @@ def convolve(x, w, bias, padding):
     """
     images, height, width, _ = x.shape
     y = np.empty((images, height + 2 * padding[0] - 2, width + 2 * padding[1] - 2, w.shape[3]), x.dtype)
-    _convolve(y, x, *convolution(y.shape, w, bias, padding))
+    _convolve(new_queue(), y, x, *convolution(y.shape, w, bias, padding))
     return y
 
 
@@ -184,18 +185,21 @@ def cut(out_shape, channels):
 
 
 @parallel_kernel
-def _convolve(y, x, u, bias, frames, v, m, blocks, padding, v_rows, m_rows):
-    for thread in numba.prange(len(frames)):
-        for item in range(*share(np.int64(thread), len(frames), len(y) * blocks)):
-            image, first, last = place(item, blocks, y.shape[1])
-            down, across = last - first, -(-y.shape[2] // 2)
-            fill_frame(
-                frames[thread], x, image, 2 * first - padding[0], -padding[1], 2 * down + 2, 2 * across + 2
-            )
-            convolve_block(
-                y[image, 2 * first : 2 * last], frames[thread], x.shape[3], u, bias, v[thread], m[thread], v_rows,
-                m_rows,
-            )  # fmt: skip
+def _convolve(queue, y, x, u, bias, frames, v, m, blocks, padding, v_rows, m_rows):
+    for t in numba.prange(len(frames)):
+        _convolve_blocks(queue, y, x, u, bias, frames[t], v[t], m[t], blocks, padding, v_rows, m_rows)
+
+
+@kernel
+def _convolve_blocks(queue, y, x, u, bias, frame, v, m, blocks, padding, v_rows, m_rows):
+    """One thread's work: blocks of rows of tiles, as long as there are any."""
+    across, item = -(-y.shape[2] // 2), take(queue)
+    while item < len(y) * blocks:
+        image, first, last = place(item, blocks, y.shape[1])
+        top, left = 2 * first - padding[0], -padding[1]
+        fill_frame(frame, x, image, top, left, 2 * (last - first) + 2, 2 * across + 2)
+        convolve_block(y[image, 2 * first : 2 * last], frame, x.shape[3], u, bias, v, m, v_rows, m_rows)
+        item = take(queue)
 
 
 @kernel

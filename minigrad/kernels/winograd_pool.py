@@ -9,8 +9,9 @@ import numba
 import numpy as np
 
 from minigrad.kernels import winograd
-from minigrad.kernels._jit import parallel_kernel
+from minigrad.kernels._jit import kernel, parallel_kernel
 from minigrad.kernels.frame import fill_frame
+from minigrad.kernels.queue import new_queue, take
 from minigrad.kernels.winners import add_up, hand_out, pool_rows
 from minigrad.kernels.winograd import PLANES, convolve_block, correlate_block, place, share, take_inputs
 
@@ -41,7 +42,7 @@ def convolve(x, w, bias, padding):
     shape = images, out[1] // 2, out[2] // 2, out[3]
     y, winners = np.empty(shape, x.dtype), np.empty(shape, np.uint8)
     work = winograd.convolution(out, w, bias, padding)
-    _convolve(y, winners, x, _rows(work, out), *work)
+    _convolve(new_queue(), y, winners, x, _rows(work, out), *work)
     return y, winners
 
 
@@ -50,7 +51,8 @@ def input_grad(g, winners, w, padding):
     images, height, width, filters = g.shape
     dx = np.empty((images, 2 * height + 2 - 2 * padding[0], 2 * width + 2 - 2 * padding[1], w.shape[2]), g.dtype)
     work = winograd.convolution(dx.shape, w[::-1, ::-1].swapaxes(2, 3), None, (2 - padding[0], 2 - padding[1]))
-    _convolve_routed(dx, g, winners, _rows(work, (images, 2 * height, 2 * width, filters), halo=4), *work)
+    rows = _rows(work, (images, 2 * height, 2 * width, filters), halo=4)
+    _convolve_routed(new_queue(), dx, g, winners, rows, *work)
     return dx
 
 
@@ -70,31 +72,48 @@ def _rows(work, shape, halo=0):
 
 
 @parallel_kernel
-def _convolve(y, winners, x, rows, u, bias, frames, v, m, blocks, padding, v_rows, m_rows):
-    for thread in numba.prange(len(frames)):
-        for item in range(*share(np.int64(thread), len(frames), len(y) * blocks)):
-            image, first, last = place(item, blocks, 2 * y.shape[1])
-            block, columns = rows[thread, : 2 * (last - first)], 2 * y.shape[2] + 2
-            fill_frame(frames[thread], x, image, 2 * first - padding[0], -padding[1], len(block) + 2, columns)
-            convolve_block(block, frames[thread], x.shape[3], u, bias, v[thread], m[thread], v_rows, m_rows)
-            pool_rows(block, y[image, first:last], winners[image, first:last], POOL, 0, last - first)
+def _convolve(queue, y, winners, x, rows, u, bias, frames, v, m, blocks, padding, v_rows, m_rows):
+    for t in numba.prange(len(frames)):
+        _convolve_blocks(
+            queue, y, winners, x, rows[t], u, bias, frames[t], v[t], m[t], blocks, padding, v_rows, m_rows
+        )
+
+
+@kernel
+def _convolve_blocks(queue, y, winners, x, rows, u, bias, frame, v, m, blocks, padding, v_rows, m_rows):
+    """One thread's work: blocks of rows of the convolution, pooled, as long as there are any."""
+    columns, item = 2 * y.shape[2] + 2, take(queue)
+    while item < len(y) * blocks:
+        image, first, last = place(item, blocks, 2 * y.shape[1])
+        block = rows[: 2 * (last - first)]
+        fill_frame(frame, x, image, 2 * first - padding[0], -padding[1], len(block) + 2, columns)
+        convolve_block(block, frame, x.shape[3], u, bias, v, m, v_rows, m_rows)
+        pool_rows(block, y[image, first:last], winners[image, first:last], POOL, 0, last - first)
+        item = take(queue)
 
 
 @parallel_kernel
-def _convolve_routed(dx, g, winners, rows, u, bias, frames, v, m, blocks, padding, v_rows, m_rows):
-    for thread in numba.prange(len(frames)):
-        for item in range(*share(np.int64(thread), len(frames), len(dx) * blocks)):
-            image, first, last = place(item, blocks, dx.shape[1])
-            top, down, columns = 2 * first - padding[0], last - first, -(-dx.shape[2] // 2) * 2 + 2
-            above, below = max(top, 0) // 2, min(top + 2 * down + 3, 2 * g.shape[1]) // 2  # the windows in the frame
-            routed = rows[thread, : 2 * (below - above)]
-            hand_out(routed, g[image, above:below], winners[image, above:below], POOL, 0, below - above)
-            images = routed.reshape(1, len(routed), routed.shape[1], routed.shape[2])
-            fill_frame(frames[thread], images, 0, top - 2 * above, -padding[1], 2 * down + 2, columns)
-            convolve_block(
-                dx[image, 2 * first : 2 * last], frames[thread], g.shape[3], u, bias, v[thread], m[thread], v_rows,
-                m_rows,
-            )  # fmt: skip
+def _convolve_routed(queue, dx, g, winners, rows, u, bias, frames, v, m, blocks, padding, v_rows, m_rows):
+    for t in numba.prange(len(frames)):
+        _convolve_routed_blocks(
+            queue, dx, g, winners, rows[t], u, bias, frames[t], v[t], m[t], blocks, padding, v_rows, m_rows
+        )
+
+
+@kernel
+def _convolve_routed_blocks(queue, dx, g, winners, rows, u, bias, frame, v, m, blocks, padding, v_rows, m_rows):
+    """One thread's work: blocks of rows of dx, as long as there are any."""
+    columns, item = -(-dx.shape[2] // 2) * 2 + 2, take(queue)
+    while item < len(dx) * blocks:
+        image, first, last = place(item, blocks, dx.shape[1])
+        top, down = 2 * first - padding[0], last - first
+        above, below = max(top, 0) // 2, min(top + 2 * down + 3, 2 * g.shape[1]) // 2  # the windows in the frame
+        routed = rows[: 2 * (below - above)]
+        hand_out(routed, g[image, above:below], winners[image, above:below], POOL, 0, below - above)
+        images = routed.reshape(1, len(routed), routed.shape[1], routed.shape[2])
+        fill_frame(frame, images, 0, top - 2 * above, -padding[1], 2 * down + 2, columns)
+        convolve_block(dx[image, 2 * first : 2 * last], frame, g.shape[3], u, bias, v, m, v_rows, m_rows)
+        item = take(queue)
 
 
 @parallel_kernel

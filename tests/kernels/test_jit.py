@@ -13,7 +13,7 @@ from numba.core import caching
 from numpy.testing import assert_array_equal
 
 from minigrad import kernels
-from minigrad.kernels import _jit, conv, micro
+from minigrad.kernels import _jit, conv, micro, winograd_pool
 
 THREE_THREADS = """
 import threading
@@ -65,11 +65,12 @@ def test_without_a_folder_to_write_kernels_work_uncached(monkeypatch, capsys):
 
 
 @pytest.mark.compiled
-def test_a_change_of_the_tile_recompiles_the_kernels_that_use_it(monkeypatch, tmp_path):
+@pytest.mark.parametrize("kernel", [conv.convolve_block, winograd_pool._convolve_blocks], ids=["directly", "by others"])
+def test_a_change_of_the_tile_recompiles_the_kernels_that_use_it(kernel, monkeypatch, tmp_path):
     """numba itself looks only at a kernel's own file."""
 
     def digest():
-        return _jit._stamped(conv.convolve_share.py_func).__closure__[-1].cell_contents
+        return _jit._stamped(kernel.py_func).__closure__[-1].cell_contents
 
     before, changed = digest(), tmp_path / "micro.py"
     assert digest() == before
