@@ -9,6 +9,7 @@ from minigrad.kernels.avg_pool import avg_pool2d, avg_pool2d_grad
 from minigrad.kernels.box_conv import conv2d_boxes
 from minigrad.kernels.boxes import changed_boxes, cut_boxes, linear_boxes, paste_boxes
 from minigrad.kernels.channels import channel_affine, channel_dot
+from minigrad.kernels.concat import concat_channels
 from minigrad.kernels.conv import conv2d, conv2d_input_grad
 from minigrad.kernels.conv_grad import channel_sum, conv2d_weight_grad
 from minigrad.kernels.conv_pool import (
@@ -41,6 +42,7 @@ __all__ = [
     "changed_boxes",
     "channel_moments",
     "channel_sum",
+    "concat_channels",
     "conv2d",
     "conv2d_boxes",
     "conv2d_input_grad",

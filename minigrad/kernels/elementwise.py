@@ -8,7 +8,8 @@ import numpy as np
 from numba import prange
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
-from minigrad.kernels.layout import flat, memory_axes, unflatten
+from minigrad.kernels.layout import as_nchw, channels_last, flat, memory_axes, pixel_rows, unflatten
+from minigrad.kernels.windows import run
 
 STEP = 64  # elements: a multiple of what an unrolled SIMD loop takes at once
 SERIAL = 1 << 16  # elements; below, waking the other threads takes longer than the loop
@@ -48,8 +49,11 @@ def relu_gate(g, x):
     Returns
     -------
     ndarray
-        New, in x's memory order.
+        New, in x's memory order, or channels-last where g is a part of channels-last images.
     """
+    spread = None if g.flags.forc or g.ndim != 4 else pixel_rows(g)
+    if spread and x.size:
+        return _gate_pixels(*spread, x)
     axes = memory_axes(x)
     line = flat(x, axes)
     y = np.empty(line.shape, line.dtype)
@@ -58,6 +62,16 @@ def relu_gate(g, x):
     else:
         _relu_gate_parallel(flat(g, axes), line, y, threads())
     return unflatten(y, x.shape, axes)
+
+
+def _gate_pixels(g, pitch, x):
+    """`relu_gate` where g is a run of the channels of larger images, whose pixels lie `pitch` numbers apart."""
+    x = channels_last(x)
+    y = np.empty(x.shape, x.dtype)
+    pixels, channels = x.size // x.shape[3], x.shape[3]
+    operands = g, pitch, x.reshape(pixels, channels), y.reshape(pixels, channels)
+    run(_gate_rows, _gate_rows_parallel, x.size, pixels, *operands)
+    return as_nchw(y)
 
 
 @kernel
@@ -99,3 +113,15 @@ def _relu_gate_parallel(g, x, y, parts):
     for t in prange(parts):
         part = share(np.int64(t), parts, x.size)
         _relu_gate(g[part], x[part], y[part])
+
+
+@kernel
+def _gate_rows(g, pitch, x, y, first, last):
+    for p in range(first, last):
+        _relu_gate(g[p * pitch : p * pitch + x.shape[1]], x[p], y[p])
+
+
+@parallel_kernel
+def _gate_rows_parallel(g, pitch, x, y, tasks, parts):
+    for t in prange(parts):
+        _gate_rows(g, pitch, x, y, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)

@@ -44,6 +44,24 @@ def channels_first(x):
     return np.ascontiguousarray(x)
 
 
+def pixel_rows(x):
+    """See images, whose channels may be some of the channels of larger ones in channels-last memory, as one line.
+
+    Returns
+    -------
+    (ndarray, int) or None
+        The memory from the first number to the last, read-only, and how far apart pixels are in it; None for images in
+        another order.
+    """
+    n, c, h, w = x.shape
+    image, channel, row, pixel = x.strides
+    size = x.itemsize
+    if channel != size or pixel % size or pixel < c * size or row != w * pixel or image != h * row:
+        return None
+    numbers = (n * h * w - 1) * (pixel // size) + c
+    return np.lib.stride_tricks.as_strided(x, (numbers,), (size,), writeable=False), pixel // size
+
+
 def turned(x):
     """Copy contiguous matrices (N, A, B) to contiguous (N, B, A)."""
     n, a, b = x.shape

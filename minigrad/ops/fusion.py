@@ -1,9 +1,11 @@
-"""Which ops meet in one kernel: a convolution, a rectifier and a pool, on the way forward and on the way back.
+"""Which ops meet in one kernel: a convolution, a rectifier and a pool or what joins channels, forward and back.
 
 A cheap convolution waits for what comes after it, a rectifier always does. If that is a pool, its kernel begins where
 the waiting begins. On the way back the cotangent of the pool waits, and so does what the rectifier's gate leaves of it,
 until a convolution asks for a gradient.
 """
+import numpy as np
+
 from .. import kernels
 from ..deferred import fusion, read, waiting
 from ..kernels.conv_pool import by_tiles, is_cheap
@@ -12,6 +14,7 @@ from ..kernels.winners import leaves_no_gaps
 from .activation import Gate, ReLU
 from .conv import ChannelSum, Conv2d, Conv2dInput, Conv2dWeight
 from .pool import MaxPool2d, MaxPoolRoute
+from .shape import Concat
 
 
 @fusion(MaxPool2d)
@@ -31,6 +34,16 @@ def rectify_and_pool(pool, y):
         pooled, winners = kernels.relu_max_pool2d_winners(read(z), pool.kernel_size)
     y.winners = pool.window, winners
     return pooled
+
+
+@fusion(Concat)
+def rectify_and_concatenate(concat, *xs):
+    """concatenate, along the channels of images, with relu(z) for some of them"""
+    if concat.dim != 1 or not all(x.ndim == 4 and x.dtype in (np.float32, np.float64) for x in xs):
+        return None
+    rectified = [waiting(x, ReLU) for x in xs]
+    operands = [read(z[0] if z else x) for x, z in zip(xs, rectified)]
+    return kernels.concat_channels(operands, [z is not None for z in rectified])
 
 
 @fusion(Gate)

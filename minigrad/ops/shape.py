@@ -100,6 +100,7 @@ class PutItem(Op):
 @dataclass(frozen=True, eq=False)
 class Concat(Op):
     """Tensors one after the other along an axis."""
+    memory = "new"
     dim: int
 
     def forward(self, *xs):

@@ -19,6 +19,11 @@ def relu_gate(g, x):
     return y
 
 
+def concat_channels(xs, rectified):
+    """Put the channels of images (N, C_i, H, W) one after the other, those of the `rectified` ones as max(x, 0)."""
+    return np.concatenate([relu(x) if rectify else x for x, rectify in zip(xs, rectified, strict=True)], 1)
+
+
 def matmul(a, b, bias=None):
     """Multiply two matrices, (M, K) and (K, N), of one float dtype, and add a bias (N,) if there is one: (M, N)."""
     return a @ b if bias is None else a @ b + bias
