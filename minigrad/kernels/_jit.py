@@ -48,6 +48,11 @@ def kernel(function):
     return _compile(function)
 
 
+def ordered_kernel(function):
+    """A serial function whose sums are taken as they are written: where ``(a - b) - c`` is not ``a - (b + c)``."""
+    return _compile(function, fastmath=False)
+
+
 def parallel_kernel(function):
     """Compile a function that holds a `numba.prange`; calls from several Python threads take turns.
 
@@ -74,9 +79,9 @@ def _compile(function, **flags):
         return function
     function = _stamped(function)
     try:
-        return numba.njit(cache=True, **_FLAGS, **flags)(function)
+        return numba.njit(cache=True, **_FLAGS | flags)(function)
     except RuntimeError:  # "no locator available": numba found no folder that it may write
-        return numba.njit(**_FLAGS, **flags)(function)
+        return numba.njit(**_FLAGS | flags)(function)
 
 
 def _stamped(function):

@@ -6,7 +6,7 @@ takes the time.
 
 import numpy as np
 
-from minigrad.kernels._jit import kernel
+from minigrad.kernels._jit import ordered_kernel
 from minigrad.kernels.weights import read_only
 
 
@@ -56,7 +56,7 @@ def _lines(x, dtype):
     return read_only(np.ascontiguousarray(x, dtype))
 
 
-@kernel
+@ordered_kernel
 def _exponents(row, out):
     """Write exp(row - max(row)); gives the maximum, and their sum."""
     top, total = row.dtype.type(-np.inf), row.dtype.type(0)
@@ -68,7 +68,7 @@ def _exponents(row, out):
     return top, total
 
 
-@kernel
+@ordered_kernel
 def _losses(x, q, losses):
     exponents = np.empty(x.shape[1], x.dtype)
     for n in range(len(x)):
@@ -80,7 +80,7 @@ def _losses(x, q, losses):
         losses[n] = loss
 
 
-@kernel
+@ordered_kernel
 def _grads(g, x, q, dx):
     for n in range(len(x)):
         _, total = _exponents(x[n], dx[n])

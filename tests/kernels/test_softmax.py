@@ -31,6 +31,12 @@ def test_both_are_their_formulas(data, rows, classes, dtype, turned):
         assert ours.dtype == dtype and ours.shape == theirs.shape
 
 
+def test_a_small_loss_of_large_scores_keeps_its_digits():
+    """log(1 + exp(-30)): not lost beside the 30, as in 30 - (30 + log(...))."""
+    loss = kernels.cross_entropy(np.array([[0.0, 30.0]]), np.array([[0.0, 1.0]]))
+    assert_allclose(loss, np.log1p(np.exp(-30)), atol=2**-52)
+
+
 def test_half_precision_is_computed_in_double():
     rng = np.random.default_rng(0)
     x, q, g = rng.normal(size=(4, 3)), rng.random((4, 3)), rng.random(4)
