@@ -217,7 +217,7 @@ def _advice(t):
             ". Explain the logit (score='logit', and a model without its last softmax): a softmax creates and "
             "destroys relevance"
         )
-    if isinstance(t.op, ops.Moments):
+    if isinstance(t.op, ops.BatchNormTraining):
         return ". Batch norm by the statistics of its own batch mixes the samples: give it running statistics"
     if issubclass(Product, kinds(t, (0, 1))[0]) and len(t.inputs) > 1:
         return ". Both operands of this product depend on the input"

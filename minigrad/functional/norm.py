@@ -46,14 +46,16 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
         if training and count < 2:
             raise ValueError(f"batch_norm: training needs more than one value per channel, x has shape {x.shape}; "
                              "use a larger batch or model.eval()")
-        moments = ops.Moments()(images)
-        mean, var = moments[0], moments[1]
+        op = ops.BatchNormTraining(eps)
+        y = op(images, *affine)
         if training and running_mean is not None:
-            _move(running_mean, mean.data, momentum)
-            _move(running_var, var.data * var.dtype.type(count / (count - 1)), momentum)
+            mean, var = op.moments(images.peek())
+            _move(running_mean, mean, momentum)
+            _move(running_var, var * var.dtype.type(count / (count - 1)), momentum)
     else:
         mean, var = operands("batch_norm", x, running_mean=running_mean, running_var=running_var)
-    return reshape(ops.BatchNorm(eps)(images, mean, var, *affine), *x.shape)
+        y = ops.BatchNorm(eps)(images, mean, var, *affine)
+    return reshape(y, *x.shape)
 
 
 def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):

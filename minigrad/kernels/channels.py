@@ -9,6 +9,7 @@ from numba import prange
 
 from minigrad.kernels._jit import kernel, parallel_kernel
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
+from minigrad.kernels.weights import read_only
 from minigrad.kernels.windows import run
 
 
@@ -30,17 +31,14 @@ def channel_affine(x, center, scale, shift):
     """
     n, c, h, w = x.shape
     y = empty_channels_last(x.shape, x.dtype)
-    row = [np.tile(a, w) for a in (center, scale, shift)]
-    run(_affine_rows, _affine_parallel, x.size, n * h, channels_last(x).reshape(n * h, w * c), *row,
-        y.reshape(n * h, w * c))
+    channels = read_only(np.stack([center, scale, shift]))
+    rows = channels_last(x).reshape(n * h, w * c), channels, y.reshape(n * h, w * c)
+    run(_affine_rows, _affine_parallel, x.size, n * h, *rows)
     return as_nchw(y)
 
 
 def channel_dot(g, x, center):
     """Add up ``g * (x - center)`` over images and pixels, channel by channel.
-
-    Each image is summed in the arrays' own precision along its columns, and from there on in float64; an image belongs
-    to one thread, so the result is the same for any number of threads.
 
     Parameters
     ----------
@@ -54,11 +52,27 @@ def channel_dot(g, x, center):
     ndarray
         ``(C,)``
     """
+    return channel_sums(g, x, center)[1].astype(x.dtype)
+
+
+def channel_sums(g, x, center):
+    """Add up g, and ``g * (x - center)``, over images and pixels: (2, C) in float64.
+
+    Each image is summed in the arrays' own precision along its columns, and from there on in float64; an image belongs
+    to one thread, so the result is the same for any number of threads.
+    """
     n, c, h, w = x.shape
-    sums = np.empty((n, c))
-    images = (channels_last(a).reshape(n, h, w * c) for a in (g, x))
-    run(_dot_images, _dot_parallel, x.size, n, *images, np.tile(center, w), sums)
-    return sums.sum(0).astype(x.dtype)
+    sums = np.empty((n, 2, c))
+    run(_sum_images, _sum_parallel, x.size, n, *(channels_last(a).reshape(n, h, w * c) for a in (g, x)),
+        read_only(np.ascontiguousarray(center)), sums)
+    return sums.sum(0)
+
+
+@kernel
+def repeat(numbers, row):
+    """Fill a row (W * C,) with the numbers of the channels (C,), W times."""
+    for start in range(0, row.size, numbers.size):
+        row[start : start + numbers.size] = numbers
 
 
 @kernel
@@ -72,7 +86,11 @@ def fold(row, total):
 
 
 @kernel
-def _affine_rows(x, center, scale, shift, y, first, last):
+def _affine_rows(x, channels, y, first, last):
+    row = np.empty((3, x.shape[1]), x.dtype)
+    for i in range(3):
+        repeat(channels[i], row[i])
+    center, scale, shift = row
     for r in range(first, last):
         source, target = x[r], y[r]
         for i in range(source.size):
@@ -80,24 +98,28 @@ def _affine_rows(x, center, scale, shift, y, first, last):
 
 
 @parallel_kernel
-def _affine_parallel(x, center, scale, shift, y, tasks, parts):
+def _affine_parallel(x, channels, y, tasks, parts):
     for t in prange(parts):
-        _affine_rows(x, center, scale, shift, y, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
+        _affine_rows(x, channels, y, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
 
 
 @kernel
-def _dot_images(g, x, center, sums, first, last):
-    columns = np.empty(center.size, x.dtype)
+def _sum_images(g, x, channels, sums, first, last):
+    center, one, two = np.empty(x.shape[2], x.dtype), np.empty(x.shape[2], x.dtype), np.empty(x.shape[2], x.dtype)
+    repeat(channels, center)
     for n in range(first, last):
-        columns[:] = 0
+        one[:] = 0
+        two[:] = 0
         for h in range(x.shape[1]):
             a, b = g[n, h], x[n, h]
-            for i in range(columns.size):
-                columns[i] += a[i] * (b[i] - center[i])
-        fold(columns, sums[n])
+            for i in range(center.size):
+                one[i] += a[i]
+                two[i] += a[i] * (b[i] - center[i])
+        fold(one, sums[n, 0])
+        fold(two, sums[n, 1])
 
 
 @parallel_kernel
-def _dot_parallel(g, x, center, sums, tasks, parts):
+def _sum_parallel(g, x, channels, sums, tasks, parts):
     for t in prange(parts):
-        _dot_images(g, x, center, sums, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
+        _sum_images(g, x, channels, sums, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)

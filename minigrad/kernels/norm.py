@@ -1,4 +1,4 @@
-"""Mean and variance of each channel, safe from cancellation, in one trip to memory.
+"""Batch normalisation: mean and variance of each channel, safe from cancellation, in one trip to memory; its gradients.
 
 ``mean(x^2) - mean^2`` loses all digits when the mean is large, and the two-pass formula reads the batch twice. Here the
 two passes run image by image, while the image is in the cache: the first finds the image's mean k, the second adds up d
@@ -16,8 +16,9 @@ import numpy as np
 from numba import prange
 
 from minigrad.kernels._jit import kernel, parallel_kernel
-from minigrad.kernels.channels import fold
-from minigrad.kernels.layout import channels_last
+from minigrad.kernels.channels import channel_sums, fold, repeat
+from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
+from minigrad.kernels.weights import read_only
 from minigrad.kernels.windows import run
 
 
@@ -37,9 +38,44 @@ def channel_moments(x):
     n, c, h, w = x.shape
     sums = np.empty((n, 2, c))
     run(_image_sums, _image_sums_parallel, x.size, n, channels_last(x).reshape(n, h, w * c), sums)
-    means, variances = sums[:, 0], sums[:, 1]
-    mean = means.mean(0)
-    return np.stack([mean, (variances + np.square(means - mean)).mean(0)]).astype(x.dtype)
+    moments = np.empty((2, c), x.dtype)
+    _merge(sums, moments)
+    return moments
+
+
+def batch_norm_grads(g, x, moments, weight, eps):
+    """Send cotangents back through ``(x - mean) / sqrt(var + eps) * weight + bias``, mean and var being those of x.
+
+    With z what is normalised, n the numbers of a channel and the sums over them:
+    ``dx = weight / sqrt(var + eps) * (g - sum(g) / n - z * sum(g * z) / n)``, dweight is ``sum(g * z)``, dbias
+    ``sum(g)`` (Ioffe and Szegedy 2015). One pass for the sums, one for dx.
+
+    Parameters
+    ----------
+    g, x : ndarray
+        ``(N, C, H, W)``, any strides, not empty.
+    moments : ndarray
+        ``(2, C)``, of x.
+    weight : ndarray or None
+        ``(C,)``
+    eps : float
+
+    Returns
+    -------
+    (ndarray, ndarray, ndarray)
+        dx, channels-last; dweight and dbias, ``(C,)``.
+    """
+    n, c, h, w = x.shape
+    mean, inverse = moments[0], 1 / np.sqrt(moments[1] + np.float64(eps))
+    total, projected = channel_sums(g, x, mean)
+    projected *= inverse
+    scale = inverse if weight is None else inverse * weight
+    numbers = x.size // c
+    channels = np.stack([scale, mean, -scale * inverse * projected / numbers, -scale * total / numbers]).astype(x.dtype)
+    dx = empty_channels_last(x.shape, x.dtype)
+    rows = (channels_last(a).reshape(n * h, w * c) for a in (g, x))
+    run(_send_back, _send_back_parallel, x.size, n * h, *rows, read_only(channels), dx.reshape(n * h, w * c))
+    return as_nchw(dx), projected.astype(x.dtype), total.astype(x.dtype)
 
 
 @kernel
@@ -79,3 +115,35 @@ def _image_sums(x, sums, first, last):
 def _image_sums_parallel(x, sums, tasks, parts):
     for t in prange(parts):
         _image_sums(x, sums, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
+
+
+@kernel
+def _merge(sums, moments):
+    images, _, channels = sums.shape
+    for c in range(channels):
+        mean, variance = 0.0, 0.0
+        for n in range(images):
+            mean += sums[n, 0, c]
+        mean /= images
+        for n in range(images):
+            away = sums[n, 0, c] - mean
+            variance += sums[n, 1, c] + away * away
+        moments[0, c], moments[1, c] = mean, variance / images
+
+
+@kernel
+def _send_back(g, x, channels, dx, first, last):
+    row = np.empty((4, x.shape[1]), x.dtype)
+    for i in range(4):
+        repeat(channels[i], row[i])
+    scale, center, along, shift = row
+    for r in range(first, last):
+        a, b, target = g[r], x[r], dx[r]
+        for i in range(target.size):
+            target[i] = a[i] * scale[i] + (b[i] - center[i]) * along[i] + shift[i]
+
+
+@parallel_kernel
+def _send_back_parallel(g, x, channels, dx, tasks, parts):
+    for t in prange(parts):
+        _send_back(g, x, channels, dx, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)

@@ -28,7 +28,7 @@ from .elementwise import (
     Where,
 )
 from .linear import Einsum, Linear, MatMul
-from .norm import BatchNorm, ChannelAffine, ChannelDot, LayerNorm, Moments
+from .norm import BatchNorm, BatchNormGrad, BatchNormTraining, ChannelAffine, ChannelDot, LayerNorm, Moments
 from .pool import AvgPool2d, AvgPool2dInput, MaxPool2d, MaxPoolCollect, MaxPoolRoute
 from .reduce import Max, Min, Sum
 from .resample import AdaptiveAvgPool2d, Adjoint, Interpolate
@@ -37,7 +37,7 @@ from .softmax import CrossEntropy, CrossEntropyInput, LogSoftmax, Softmax
 
 __all__ = [
     "ELU", "GELU", "Abs", "AdaptiveAvgPool2d", "Add", "Adjoint", "AvgPool2d", "AvgPool2dInput", "BatchNorm",
-    "BroadcastTo", "Cast", "ChannelAffine", "ChannelDot", "ChannelSum", "Clip", "Concat", "Conv2d", "Conv2dInput",
+    "BatchNormGrad", "BatchNormTraining", "BroadcastTo", "Cast", "ChannelAffine", "ChannelDot", "ChannelSum", "Clip", "Concat", "Conv2d", "Conv2dInput",
     "Conv2dWeight", "Cos", "CrossEntropy", "CrossEntropyInput", "Div", "Einsum", "Erf", "Exp", "Gate", "GetItem",
     "Interpolate", "LayerNorm", "LeakyReLU", "Linear", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool2d",
     "MaxPoolCollect", "MaxPoolRoute", "Maximum", "Min", "Minimum", "Moments", "Mul", "Neg", "Pad", "Permute", "Pow",

@@ -1,15 +1,16 @@
-"""Normalisation. Batch norm is one op for both of its modes: an affine map, given a mean and a variance.
+"""Normalisation. Batch norm in evaluation is an affine map, given a mean and a variance; in training they are x's own.
 
-In evaluation the mean and variance are constants. In training they come from `Moments` of the same x, and the chain
-rule through that op adds the terms that make the textbook's training gradient.
+What the chain rule through mean and variance adds makes the textbook's training gradient, which one kernel computes;
+`BatchNormGrad` also says it in small ops, which can be differentiated again.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
 
 from .. import kernels
 from ..tensor import Op, Tensor
+from .composed import by_formula
 from .conv import ChannelSum
 from .reduce import Sum
 from .shape import SumTo
@@ -85,6 +86,57 @@ class BatchNorm(Op):
 
         return (lambda: channel_scale(g, scale()), lambda: -total() * scale(), variance,
                 *((lambda: projected() * inverse(), total) if affine else ()))
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNormTraining(Op):
+    """`BatchNorm` by the mean and variance of x (N, C, H, W) itself."""
+    memory = "new"
+    eps: float = 1e-5
+    known: dict = field(default_factory=dict, repr=False)  # the array it was applied to last, and its moments
+
+    def forward(self, x, *affine):
+        self.known["of"] = x, kernels.channel_moments(x)
+        return BatchNorm(self.eps).forward(x, *self.moments(x), *affine)
+
+    def moments(self, x):
+        """Mean and variance of an array, (2, C)."""
+        array, moments = self.known.get("of", (None, None))
+        return moments if array is x else kernels.channel_moments(x)
+
+    def vjp(self, g, y, x, *affine):
+        together = {}
+        return tuple(lambda i=i: BatchNormGrad(self, i, together)(g, x, *affine[:1]) for i in range(1 + len(affine)))
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNormGrad(Op):
+    """One of the gradients of `BatchNormTraining`, with respect to input `which`, for cotangents g of its result."""
+    memory = "new"
+    op: BatchNormTraining
+    which: int
+    together: dict = field(default_factory=dict, repr=False)  # of the same arrays all are computed at once
+
+    def forward(self, g, x, *weight):
+        arrays = g, x, *weight
+        if any(a is not b for a, b in zip(self.together.get("of", (None,)), arrays)) or self.which not in self.together:
+            moments, weight = self.op.moments(x), weight[0] if weight else None
+            grads = kernels.batch_norm_grads(g, x, moments, weight, self.op.eps)
+            self.together.update({"of": arrays, **dict(enumerate(grads))})
+        return self.together.pop(self.which)
+
+    def vjp(self, h, y, g, x, *weight):
+        return by_formula(self._formula, h, g, x, *weight)
+
+    def _formula(self, g, x, *weight):
+        moments, count = Moments()(x), x.size // x.shape[1]
+        mean, inverse = moments[0], (moments[1] + self.op.eps) ** -0.5
+        total, projected = ChannelSum()(g), ChannelDot()(g, x, mean) * inverse
+        if self.which:
+            return projected if self.which == 1 else total
+        scale = inverse * weight[0] if weight else inverse
+        along = ChannelAffine()(x, mean, scale * inverse * projected / count, zeros(scale))
+        return ChannelAffine()(g, total / count, scale, zeros(scale)) - along
 
 
 def channel_scale(x, scale):

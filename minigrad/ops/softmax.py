@@ -57,7 +57,7 @@ class CrossEntropyInput(Op):
     memory = "new"
 
     def forward(self, g, x, q):
-        g = g.reshape(-1) if g.ndim else np.broadcast_to(g, x.size // x.shape[1])
+        g = g.reshape(-1) if g.ndim else np.full(x.size // x.shape[1], g)
         y = kernels.cross_entropy_grad(g, _rows(x), _rows(q))
         return y if x.ndim == 2 else np.moveaxis(y.reshape(x.shape[0], *x.shape[2:], x.shape[1]), -1, 1)
 

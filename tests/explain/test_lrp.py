@@ -148,7 +148,7 @@ def test_batch_statistics_are_refused():
             return F.batch_norm(x, None, None).flatten(1)
 
     with pytest.raises(
-        ValueError, match="no rule for Moments in no module.*statistics of its own batch mixes the samples"
+        ValueError, match="no rule for BatchNormTraining in no module.*statistics of its own batch mixes the samples"
     ):
         explain.lrp(Normalised(), nets.images())
 

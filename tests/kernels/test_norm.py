@@ -46,6 +46,33 @@ def test_affine_and_dot_are_their_definitions(shape, dtype, layout, seed):
     assert_allclose(dot, reference.channel_dot(g, x, center), rtol=16 * eps, atol=64 * eps)
 
 
+@given(
+    st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6)),
+    st.sampled_from([np.float32, np.float64]),
+    st.sampled_from(sorted(LAYOUTS)),
+    st.booleans(),
+    st.integers(0, 2**32),
+)
+def test_gradients_are_their_definition(shape, dtype, layout, weighted, seed):
+    rng = np.random.default_rng(seed)
+    x, g = (LAYOUTS[layout](rng.normal(size=shape).astype(dtype)) for _ in range(2))
+    weight = rng.normal(size=shape[1]).astype(dtype) if weighted else None
+    moments = kernels.channel_moments(x)
+    expected = reference.batch_norm_grads(*(a.astype(np.float64) for a in (g, x, moments)), weight, 0.1)
+    for ours, theirs in zip(kernels.batch_norm_grads(g, x, moments, weight, 0.1), expected, strict=True):
+        assert ours.dtype == dtype and ours.shape == theirs.shape
+        assert_allclose(ours, theirs, rtol=1e-5 if dtype == np.float32 else 1e-12, atol=64 * np.finfo(dtype).eps)
+
+
+def test_gradients_with_a_large_mean():
+    rng = np.random.default_rng(0)
+    x, g = (1e4 + rng.normal(size=(8, 2, 6, 6))).astype(np.float32), rng.normal(size=(8, 2, 6, 6)).astype(np.float32)
+    moments = kernels.channel_moments(x)
+    exact = reference.batch_norm_grads(*(a.astype(np.float64) for a in (g, x, moments)), None, 1e-5)
+    for ours, theirs in zip(kernels.batch_norm_grads(g, x, moments, None, 1e-5), exact, strict=True):
+        assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
 def test_a_large_center_is_taken_away_first():
     x = (1e4 + np.random.default_rng(0).normal(size=(8, 2, 6, 6))).astype(np.float32)
     g, center, one = np.sign(x - np.float32(1e4)), np.full(2, 1e4, np.float32), np.ones(2, np.float32)

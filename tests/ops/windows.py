@@ -225,6 +225,41 @@ def batch_norm(rng):
         )
 
 
+def own_norm(x, weight=None, bias=None):
+    mean, var = x.mean((0, 2, 3), keepdims=True), x.var((0, 2, 3), keepdims=True)
+    y = (x - mean) / (var + 0.1) ** 0.5
+    return y if weight is None else y * weight[:, None, None] + bias[:, None, None]
+
+
+@row(ops.BatchNormTraining)
+def batch_norm_training(rng):
+    for shape in (2, 3, 2, 2), (3, 1, 1, 1), (2, 2, 1, 4):
+        yield ops.BatchNormTraining(0.1), own_norm, turned(apart(rng, *shape))
+        yield ops.BatchNormTraining(0.1), own_norm, apart(rng, *shape), apart(rng, shape[1]), apart(rng, shape[1])
+
+
+@row(ops.BatchNormGrad)
+def batch_norm_grad(rng):
+    def oracle(g, x, weight=None, *, which):
+        z, mean = own_norm(x), (0, 2, 3)
+        if which:
+            return (g * z).sum(mean) if which == 1 else g.sum(mean)
+        scale = (1 if weight is None else weight[:, None, None]) / (x.var(mean, keepdims=True) + 0.1) ** 0.5
+        return scale * (g - g.mean(mean, keepdims=True) - z * (g * z).mean(mean, keepdims=True))
+
+    for shape in (2, 3, 2, 2), (3, 1, 1, 1):
+        norm, g, x = ops.BatchNormTraining(0.1), turned(apart(rng, *shape)), apart(rng, *shape)
+        yield ops.BatchNormGrad(norm, 0), lambda g, x: oracle(g, x, which=0), g, x
+        for which in range(3):
+            yield (
+                ops.BatchNormGrad(norm, which),
+                lambda g, x, weight, which=which: oracle(g, x, weight, which=which),
+                g,
+                x,
+                apart(rng, shape[1]),
+            )
+
+
 @row(ops.LayerNorm)
 def layer_norm(rng):
     def oracle(x, weight=None, bias=None, *, ndim):

@@ -25,6 +25,7 @@ from minigrad.kernels.reference.pool import (
     relu_max_pool2d_route,
 )
 from minigrad.kernels.reference.simple import (
+    batch_norm_grads,
     channel_affine,
     channel_dot,
     channel_moments,
@@ -41,6 +42,7 @@ __all__ = [
     "adam_step",
     "avg_pool2d",
     "avg_pool2d_grad",
+    "batch_norm_grads",
     "channel_affine",
     "channel_dot",
     "changed_boxes",

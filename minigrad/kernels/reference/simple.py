@@ -75,3 +75,22 @@ def channel_affine(x, center, scale, shift):
 def channel_dot(g, x, center):
     """Add up ``g * (x - center)`` for each channel of g and x (N, C, H, W), over images and pixels: (C,)."""
     return (g * (x - center[:, None, None])).sum((0, 2, 3), dtype=np.float64).astype(x.dtype)
+
+
+def batch_norm_grads(g, x, moments, weight, eps):
+    """Send cotangents g (N, C, H, W) back through ``z * weight + bias``, where ``z = (x - mean) / sqrt(var + eps)``.
+
+    Mean and variance, `moments` (2, C), are those of x itself.
+
+    Returns
+    -------
+    (ndarray, ndarray, ndarray)
+        dx (N, C, H, W), dweight and dbias (C,).
+    """
+    axes, channel = (0, 2, 3), (slice(None), None, None)
+    (mean, var), h = moments, g.astype(np.float64)
+    inverse = 1 / np.sqrt(var + np.float64(eps))
+    z = (x - mean[channel]) * inverse[channel]
+    dx = inverse[channel] * (h - h.mean(axes)[channel] - z * (h * z).mean(axes)[channel])
+    dx = dx if weight is None else dx * weight[channel]
+    return [a.astype(x.dtype) for a in (dx, (h * z).sum(axes), h.sum(axes))]
