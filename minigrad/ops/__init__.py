@@ -37,12 +37,12 @@ from .softmax import CrossEntropy, CrossEntropyInput, LogSoftmax, Softmax
 
 __all__ = [
     "ELU", "GELU", "Abs", "AdaptiveAvgPool2d", "Add", "Adjoint", "AvgPool2d", "AvgPool2dInput", "BatchNorm",
-    "BatchNormGrad", "BatchNormTraining", "BroadcastTo", "Cast", "ChannelAffine", "ChannelDot", "ChannelSum", "Clip", "Concat", "Conv2d", "Conv2dInput",
-    "Conv2dWeight", "Cos", "CrossEntropy", "CrossEntropyInput", "Div", "Einsum", "Erf", "Exp", "Gate", "GetItem",
-    "Interpolate", "LayerNorm", "LeakyReLU", "Linear", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool2d",
-    "MaxPoolCollect", "MaxPoolRoute", "Maximum", "Min", "Minimum", "Moments", "Mul", "Neg", "Pad", "Permute", "Pow",
-    "Power", "PutItem", "ReLU", "Reshape", "SiLU", "Sigmoid", "Sin", "Softmax", "Softplus", "Sqrt", "Sub", "Sum",
-    "SumTo", "Tanh", "Where",
+    "BatchNormGrad", "BatchNormTraining", "BroadcastTo", "Cast", "ChannelAffine", "ChannelDot", "ChannelSum",
+    "Clip", "Concat", "Conv2d", "Conv2dInput", "Conv2dWeight", "Cos", "CrossEntropy", "CrossEntropyInput", "Div",
+    "Einsum", "Erf", "Exp", "Gate", "GetItem", "Interpolate", "LayerNorm", "LeakyReLU", "Linear", "Log",
+    "LogSoftmax", "MatMul", "Max", "MaxPool2d", "MaxPoolCollect", "MaxPoolRoute", "Maximum", "Min", "Minimum",
+    "Moments", "Mul", "Neg", "Pad", "Permute", "Pow", "Power", "PutItem", "ReLU", "Reshape", "SiLU", "Sigmoid",
+    "Sin", "Softmax", "Softplus", "Sqrt", "Sub", "Sum", "SumTo", "Tanh", "Where",
 ]
 
 _METHODS = {

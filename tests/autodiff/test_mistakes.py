@@ -65,7 +65,7 @@ def test_1_a_loss_dies_with_its_last_name(no_collector, use):
         except ValueError:
             pass
     died = [weakref.ref(t) for t in tape(loss) if t.op]
-    assert len(died) > 8
+    assert len(died) >= 7  # a tensor for each layer, and the loss
     del loss, y, activations
     assert [ref() for ref in died] == [None] * len(died)
 

@@ -237,7 +237,8 @@ def test_numbers_do_not_depend_on_batches_and_the_model_stays_as_it_was():
     broken = nn.Sequential(model, lambda y: F.batch_norm(y, None, None))
     with pytest.raises(
         ValueError,
-        match="deep_lift: composite 'rescale' has no rule for BatchNormTraining in no module.*exist: gradient, rescale, winners",
+        match="deep_lift: composite 'rescale' has no rule for BatchNormTraining in no "
+        "module.*exist: gradient, rescale, winners",
     ):
         explain.deep_lift(broken, x)
     assert modes == [m.training for m in model.modules()]
