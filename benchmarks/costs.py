@@ -26,13 +26,18 @@ COSTS = {
     "conv2d": Cost(lambda y, x, w, *_: 2 * y.size * w[0].size),
     "conv2d_input_grad": Cost(lambda dx, g, w, *_: 2 * g.size * w[0].size),
     "conv2d_weight_grad": Cost(lambda dw, x, g, *_: 2 * g.size * dw[0].size),
-    "matmul": Cost(lambda y, a, b: 2 * y.size * len(b)),
+    "matmul": Cost(lambda y, a, b, *_: 2 * y.size * len(b)),
     "relu": Cost(lambda y, x: y.size),
     "relu_gate": Cost(lambda dx, g, x: dx.size),
     "conv2d_relu_max_pool2d": Cost(
         lambda made, x, w, b, _, pool: _window(pool) * made[0].size * (2 * w[0].size + 1)),
     "conv2d_relu_max_pool2d_grads": Cost(
         lambda grads, x, winners, g, pool, *_: _window(pool) * g.size * (2 * grads[0][0].size + 1)),
+    "conv2d_relu_max_pool2d_input_grad": Cost(
+        lambda dx, g, winners, pool, w, *_: _window(pool) * g.size * (2 * w[0].size + 1)),
+    "concat_channels": Cost(lambda y, *_: y.size),
+    "cross_entropy": Cost(lambda losses, x, q: 6 * x.size),
+    "cross_entropy_grad": Cost(lambda dx, g, x, q: 6 * x.size),
     "relu_max_pool2d_winners": Cost(lambda made, x, *_: x.size),
     "route_winners": Cost(lambda dx, *_: dx.size),
     "relu_max_pool2d": Cost(lambda y, x, size, *_: y.size * _window(size)),
@@ -44,6 +49,7 @@ COSTS = {
     "channel_affine": Cost(lambda y, x, *_: 3 * x.size),
     "channel_dot": Cost(lambda s, g, x, *_: 3 * x.size),
     "channel_moments": Cost(lambda m, x: 4 * x.size),
+    "batch_norm_grads": Cost(lambda grads, g, x, *_: 9 * x.size),
     "adam_step": Cost(lambda _, p, *__: 14 * p.size, overwritten=3),
 }
 

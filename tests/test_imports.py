@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("minigrad", "explain", "attacks")
 # Inside minigrad a part imports only parts named before it; a part that is not named here stands above them all.
-FLOORS = ("files", "torch_pickle", "kernels", "deferred", "tensor", "ops", "autodiff", "derivatives", "_layout", "draw")
+FLOORS = ("files", "torch_pickle", "kernels", "deferred", "tensor", "autodiff", "ops", "derivatives", "_layout", "draw")
 FLOORS += ("functional", "check", "nn", "optim", "data", "models", "io", "runs", "plots", "train", "predict", "cli")
 FLOORS += ("__main__",)
 

@@ -19,18 +19,7 @@ POOL = 2, 2
 
 
 def convolve(x, w, bias, padding):
-    """Convolve, rectify and pool.
-
-    Parameters
-    ----------
-    x : ndarray
-        ``(N, H, W, C)``, contiguous and read-only.
-    w : ndarray
-        ``(3, 3, C, O)``.
-    bias : ndarray or None
-        ``(O,)``.
-    padding : tuple of (int, int)
-        Such that the convolution has even sides.
+    """Convolve, rectify and pool; the arguments are those of `winograd.convolve`, for a result with even sides.
 
     Returns
     -------

@@ -37,7 +37,7 @@ class Conv2d(_Window):
     def may_wait(self, x, weight, *bias):
         shape = self.result_shape(x, weight)
         if x.unseen is not None and by_tiles(weight.shape, x.dtype, *self.window):  # then x need not be copied
-            return 4 * weight.size <= prod(shape)
+            return weight.size <= 2 * prod(shape)
         return is_made_again(x.shape, shape, weight.shape, x.dtype.itemsize)
 
     def result_shape(self, x, weight, *bias):

@@ -87,6 +87,7 @@ def test_one_compilation_per_dtype():
     assert len(linear._multiply.compiled.signatures) <= 2
 
 
+@pytest.mark.compiled
 def test_products_run_on_the_kernels_own_threads(monkeypatch):
     """Never on BLAS's: two pools of threads that both wait by spinning slow each other down by a factor of 2 to 10."""
     calls = []
