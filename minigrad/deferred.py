@@ -16,6 +16,7 @@ a first convolution are small, beside what it makes of them), and who first asks
 from math import prod
 from weakref import ref
 
+DEPTH = 4  # results that wait for one another; no kernel does more at once, and reading them is recursive
 SAMPLE = 16  # elements in the fingerprint that tells an overwritten array; of fewer than twice as many all are taken
 
 
@@ -37,11 +38,18 @@ class Deferred:
         The sum of each channel, where a kernel that needed it on its way has left it.
     """
 
-    __slots__ = ("array", "channel_sum", "dtype", "op", "operands", "shape", "winners", "__weakref__")
+    __slots__ = ("array", "channel_sum", "depth", "dtype", "op", "operands", "shape", "winners", "__weakref__")
 
     def __init__(self, op, operands, shape):
         self.op, self.operands, self.shape, self.dtype = op, operands, shape, operands[0].dtype
         self.array = self.channel_sum = self.winners = None
+        self.depth = 1
+        for operand in operands:
+            if type(operand) is Deferred and operand.operands is not None:
+                if operand.depth == DEPTH:
+                    operand.read()
+                else:
+                    self.depth = max(self.depth, operand.depth + 1)
 
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: prod(self.shape))

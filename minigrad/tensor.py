@@ -269,7 +269,7 @@ class Op:
             if self.may_wait(*xs):
                 data = self._wait(xs)
             else:
-                data = compute(self, [x._data for x in xs] if self.memory else [x.data for x in xs])
+                data = compute(self, [x._data if self.memory or x.unseen is None else x.data for x in xs])
         except AttributeError:
             if all(isinstance(x, Tensor) for x in xs):
                 raise

@@ -25,14 +25,14 @@ def images(function, x):
     return x
 
 
-def operands(function, x, **others):
-    """The tensors among `others` (None stays out), each of x's dtype."""
+def operands(function, x, first="x", **others):
+    """The tensors among `others` (None stays out), each of the dtype of x, which messages call `first`."""
     tensors = {name: as_tensor(t, what=f"{function}: {name}") for name, t in others.items() if t is not None}
     for name, t in tensors.items():
         if t.dtype != x.dtype:
             raise TypeError(
-                f"{function}: x is {x.dtype} but {name} is {t.dtype}, expected one dtype; convert one of "
-                f"them, e.g. x.astype(np.{t.dtype})"
+                f"{function}: {first} is {x.dtype} but {name} is {t.dtype}, expected one dtype; convert one of "
+                f"them, e.g. {first}.astype(np.{t.dtype})"
             )
     return list(tensors.values())
 

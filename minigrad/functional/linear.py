@@ -95,7 +95,7 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
         1 / sqrt(E) if left out.
     """
     query = floats("scaled_dot_product_attention", query, "query")
-    key, value = operands("scaled_dot_product_attention", query, key=key, value=value)
+    key, value = operands("scaled_dot_product_attention", query, "query", key=key, value=value)
     vectors = min(query.ndim, key.ndim, value.ndim) < 2
     if vectors or query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
         raise ValueError(

@@ -1,4 +1,6 @@
 """Losses. `reduction` is 'mean', 'sum' or 'none' for all of them."""
+from numbers import Real
+
 import numpy as np
 
 from .. import ops
@@ -47,8 +49,8 @@ def cross_entropy(logits, target, weight=None, ignore_index=-100, reduction="mea
         The part of each target that is spread evenly over the classes. Szegedy et al. 2016.
     """
     logits = _scores("cross_entropy", logits, "logits")
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, expected a number in [0, 1]")
+    if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing!r}, expected a number in [0, 1]")
     if np.asarray(target).dtype.kind == "f":
         odds, total = _soft_odds(as_tensor(target, what="cross_entropy: target"), logits, weight, label_smoothing)
     else:
@@ -109,7 +111,7 @@ def _soft_odds(target, logits, weight, smoothing):
     if target.shape != logits.shape:
         raise ValueError(f"cross_entropy: target probabilities have shape {target.shape}, expected that of the logits, "
                          f"{logits.shape}; class indices must be integers")
-    (target,) = operands("cross_entropy", logits, target=target)
+    (target,) = operands("cross_entropy", logits, "logits", target=target)
     classes = logits.shape[1]
     class_weight = _class_weight("cross_entropy", weight, logits).reshape((1, classes) + (1,) * (logits.ndim - 2))
     return (target * (1 - smoothing) + smoothing / classes) * class_weight, target.size / classes

@@ -30,6 +30,8 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
     x = floats("batch_norm", x)
     if not 2 <= x.ndim <= 4:
         raise ValueError(f"batch_norm: x has shape {x.shape}, expected (N, C), (N, C, L) or (N, C, H, W)")
+    if not x.shape[1]:
+        raise ValueError(f"batch_norm: x has shape {x.shape}, expected at least one channel")
     if (weight is None) != (bias is None):
         raise ValueError("batch_norm: give weight and bias both or neither")
     affine = operands("batch_norm", x, weight=weight, bias=bias)
@@ -42,7 +44,7 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
                              "num_features")
     images = reshape(x, *x.shape, *(1,) * (4 - x.ndim))
     if training or running_mean is None:
-        count = x.size // max(channels, 1)
+        count = x.size // channels
         if training and count < 2:
             raise ValueError(f"batch_norm: training needs more than one value per channel, x has shape {x.shape}; "
                              "use a larger batch or model.eval()")

@@ -89,7 +89,7 @@ def conv2d_input_grad(g, weight, input_shape, stride, padding, dilation, groups)
     images, channels, *size = input_shape
     g, w = channels_last(g), filters_last(weight)  # (N, OH, OW, O), (kh, kw, C / groups, O)
     kh, kw, group_channels, out_channels = w.shape
-    if not g.size or not w.size:
+    if not g.size or not w.size or 0 in input_shape:
         return np.zeros((images, *size, channels), g.dtype).transpose(0, 3, 1, 2)
     if winograd.pays(weight.shape, g.dtype, stride, dilation, groups) and max(padding) <= 2:
         turned = w[::-1, ::-1].swapaxes(2, 3)

@@ -149,7 +149,7 @@ def conv2d_relu_max_pool2d_input_grad(g, winners, pool, weight, input_shape, str
     ndarray
         ``(N, C, H, W)``, channels-last in memory.
     """
-    if by_tiles(weight.shape, g.dtype, stride, padding, dilation, groups, pool):
+    if by_tiles(weight.shape, g.dtype, stride, padding, dilation, groups, pool) and 0 not in input_shape:
         g, winners = channels_last(g), channels_last(winners)
         return as_nchw(winograd_pool.input_grad(g, winners, filters_last(weight), padding))
     routed = route_winners(g, winners, pool)

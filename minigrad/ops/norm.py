@@ -100,37 +100,41 @@ class BatchNormTraining(Op):
         return BatchNorm(self.eps).forward(x, *self.moments(x), *affine)
 
     def moments(self, x):
-        """Mean and variance of an array, (2, C)."""
+        """Mean and variance, (2, C), of an array that nobody has written to since it was applied to it."""
         array, moments = self.known.get("of", (None, None))
         return moments if array is x else kernels.channel_moments(x)
 
     def vjp(self, g, y, x, *affine):
-        together = {}
-        return tuple(lambda i=i: BatchNormGrad(self, i, together)(g, x, *affine[:1]) for i in range(1 + len(affine)))
+        @cache
+        def together():
+            array = x.peek()
+            weight = affine[0].peek() if affine else None
+            return kernels.batch_norm_grads(g.peek(), array, self.moments(array), weight, self.eps)
+
+        return tuple(lambda i=i: BatchNormGrad(self.eps, i, [together()[i]])(g, x, *affine[:1])
+                     for i in range(1 + len(affine)))
 
 
 @dataclass(frozen=True, eq=False)
 class BatchNormGrad(Op):
     """One of the gradients of `BatchNormTraining`, with respect to input `which`, for cotangents g of its result."""
     memory = "new"
-    op: BatchNormTraining
+    eps: float
     which: int
-    together: dict = field(default_factory=dict, repr=False)  # of the same arrays all are computed at once
+    ready: list = field(default_factory=list, repr=False)  # what it gives the first time, made together with the others
 
     def forward(self, g, x, *weight):
-        arrays = g, x, *weight
-        if any(a is not b for a, b in zip(self.together.get("of", (None,)), arrays)) or self.which not in self.together:
-            moments, weight = self.op.moments(x), weight[0] if weight else None
-            grads = kernels.batch_norm_grads(g, x, moments, weight, self.op.eps)
-            self.together.update({"of": arrays, **dict(enumerate(grads))})
-        return self.together.pop(self.which)
+        if self.ready:
+            return self.ready.pop()
+        weight = weight[0] if weight else None
+        return kernels.batch_norm_grads(g, x, kernels.channel_moments(x), weight, self.eps)[self.which]
 
     def vjp(self, h, y, g, x, *weight):
         return by_formula(self._formula, h, g, x, *weight)
 
     def _formula(self, g, x, *weight):
         moments, count = Moments()(x), x.size // x.shape[1]
-        mean, inverse = moments[0], (moments[1] + self.op.eps) ** -0.5
+        mean, inverse = moments[0], (moments[1] + self.eps) ** -0.5
         total, projected = ChannelSum()(g), ChannelDot()(g, x, mean) * inverse
         if self.which:
             return projected if self.which == 1 else total

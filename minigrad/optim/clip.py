@@ -40,7 +40,7 @@ def clip_grad_norm(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False
             f"clip_grad_norm: the gradients' norm is {total}, expected a finite number; lower the learning rate, or "
             "pass error_if_nonfinite=False"
         )
-    factor = max_norm / (total + 1e-6)
+    factor = float(max_norm) / (total + 1e-6)
     if not factor >= 1:
         for p in parameters:
             p.grad = Tensor(p.grad.data * factor)  # a new one: two leaves may share their gradient's array

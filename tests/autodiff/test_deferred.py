@@ -196,3 +196,32 @@ def test_second_derivatives_pass_through_what_waits():
     rng = np.random.default_rng(1)
     x, w = rng.normal(size=(1, 1, 6, 6)), rng.normal(size=(2, 1, 3, 3))
     minigrad.check_grads(lambda x, w: F.max_pool2d(F.relu(F.conv2d(x, w) * F.conv2d(x, w)), 2), x, w, order=2)
+
+
+def test_any_number_may_wait_for_one_another():
+    """Reading is recursive, but only so far."""
+    w = tensor((RNG.normal(size=(32, 32, 3, 3)) / 17).astype(np.float32))
+    with no_grad():
+        y = tensor(np.ones((1, 32, 6, 6), np.float32)) * 1.0
+        for _ in range(400):
+            y = F.relu(F.conv2d(y, w, padding=1))
+    assert y.data.shape == (1, 32, 6, 6)
+
+
+@pytest.mark.parametrize("pool", [2, 3])
+def test_many_channels_meet_their_pool_too(pool, monkeypatch):
+    """The second convolution of a network, by Winograd's algorithm: the same numbers whether it waits or not."""
+    images, weights, bias = (RNG.normal(size=shape).astype(np.float32) for shape in
+                             ((3, 32, 12, 12), (32, 32, 3, 3), (32,)))
+
+    def step():
+        x, w, b = (tensor(a, requires_grad=True) for a in (images, weights, bias))
+        y = F.max_pool2d(F.relu(F.conv2d(x * 1.0, w, b, padding=1)), pool)
+        return [y.data, *(g.data for g in grad((y * y).sum(), [x, w, b]))]
+
+    waiting = step()
+    monkeypatch.setattr(minigrad.ops.Conv2d, "may_wait", lambda *given: False)
+    monkeypatch.setattr(minigrad.ops.Gate, "may_wait", lambda *given: False)
+    for ours, theirs in zip(waiting, step(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-4)
+    assert_array_equal(waiting[0], step()[0])

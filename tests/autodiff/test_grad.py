@@ -469,3 +469,22 @@ def test_grad_needs_no_module_state():
     before = {t: (t.version, t.grad, t.requires_grad) for t in tape(y)}
     minigrad.grad(y, x, create_graph=True)
     assert before == {t: (t.version, t.grad, t.requires_grad) for t in tape(y)}
+
+
+def test_a_gradient_of_batch_norm_is_computed_anew_when_it_is_replayed():
+    """Not from moments, or from other gradients, of the numbers that an array held before."""
+    rng = np.random.default_rng(0)
+    x, w, b = (tensor(rng.normal(size=shape), requires_grad=True) for shape in ((2, 3, 4, 4), (3,), (3,)))
+    seed = tensor(rng.normal(size=x.shape))
+
+    def grads(x, w):
+        y = functional.batch_norm(x, None, None, w, b, training=True)
+        return grad(y, [x, w, b], seed, create_graph=True)
+
+    gx, gw, _ = grads(x, w)
+    replay(gw, {w: w})
+    x.data *= 3
+    w.data *= 2
+    now = [tensor(t.data, requires_grad=True) for t in (x, w)]
+    for old, new in zip((gx, gw), grads(*now)):
+        np.testing.assert_allclose(replay(old, {x: x, w: w}).data, new.data, rtol=1e-12)

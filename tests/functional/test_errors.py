@@ -19,6 +19,12 @@ def half(a):
 
 
 VALUE_ERRORS = {
+    r"batch_norm: x has shape \(2, 0, 4, 4\), expected at least one channel": lambda: F.batch_norm(
+        np.zeros((2, 0, 4, 4), np.float32), None, None
+    ),
+    r"cross_entropy: label_smoothing is 'a', expected a number in \[0, 1\]": lambda: F.cross_entropy(
+        X, LABELS, label_smoothing="a"
+    ),
     # shapes that do not fit
     r"conv2d: x has 3 channels, weight expects 8 \(x \(1, 3, 8, 8\), weight \(16, 8, 3, 3\), groups 1\); check "
     "in_channels": lambda: F.conv2d(IMAGES, np.zeros((16, 8, 3, 3), np.float32)),
@@ -279,7 +285,7 @@ TYPE_ERRORS = {
     ),
     r"embedding: weight has dtype int64, expected a float": lambda: F.embedding([0], np.ones((2, 2), int)),
     r"einsum: operand 1 is of type str": lambda: F.einsum("i,i", ROWS[0], "a"),
-    r"scaled_dot_product_attention: x is float32 but key is float64": lambda: F.scaled_dot_product_attention(
+    r"scaled_dot_product_attention: query is float32 but key is float64": lambda: F.scaled_dot_product_attention(
         ROWS, ROWS.astype(float), ROWS
     ),
     r"scaled_dot_product_attention: attn_mask has dtype int64, expected bool": lambda: F.scaled_dot_product_attention(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from minigrad import kernels
-from minigrad.kernels import reference, winograd
+from minigrad.kernels import conv_pool, reference, winograd
 from minigrad.kernels.layout import channels_last
 from minigrad.kernels.transform import LANES, make_transform
 
@@ -16,11 +16,17 @@ from .layouts import LAYOUTS, draw_values
 
 
 @st.composite
-def cases(draw):
-    """(x, weight, bias or None, g, padding) that the algorithm knows; small integers, so that all sums are exact."""
+def cases(draw, even=False):
+    """(x, weight, bias or None, g, padding) that the algorithm knows; small integers, so that all sums are exact.
+
+    With `even` sides of the result, and padding of at most 2, they are such that a 2 x 2 pool may follow.
+    """
     channels, filters = (winograd.LEAST + LANES * draw(st.integers(0, 2)) for _ in range(2))
-    padding = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
-    size = [max(1, 3 - 2 * p) + draw(st.integers(0, 8)) for p in padding]
+    padding = draw(st.tuples(*[st.integers(0, 2 if even else 3)] * 2))
+    if even:
+        size = [max(2, 4 - 2 * p) + 2 * draw(st.integers(0, 4)) for p in padding]
+    else:
+        size = [max(1, 3 - 2 * p) + draw(st.integers(0, 8)) for p in padding]
     shape = draw(st.integers(0, 5)), channels, *size
     layout = LAYOUTS[draw(st.sampled_from(sorted(LAYOUTS)))]
     x = layout(draw_values(draw, shape, np.float32))
@@ -49,6 +55,47 @@ def test_it_is_the_convolution_and_its_gradients(case):
     dw = kernels.conv2d_weight_grad(x, g, weight.shape, *window)
     assert_array_equal(dw, reference.conv2d_weight_grad(x, g, weight.shape, *window))
     assert dw.strides == kernels.weight_layout(weight).strides
+
+
+@given(cases(even=True), st.data())
+def test_with_a_rectifier_and_a_pool_it_is_the_three_in_turn(case, data):
+    x, weight, bias, _, padding = case
+    if data.draw(st.booleans()):
+        x = np.where(x == 3, np.float32(np.nan), x)
+    window, pool = settings(padding), (2, 2)
+    assert conv_pool.by_tiles(weight.shape, x.dtype, *window)
+    convolved = kernels.conv2d(x, weight, bias, *window)
+    y, winners = kernels.conv2d_relu_max_pool2d(x, weight, bias, window, pool)
+    for ours, theirs in zip((y, winners), kernels.relu_max_pool2d_winners(convolved, pool), strict=True):
+        assert_array_equal(ours, theirs)
+    g, x = draw_values(data.draw, y.shape, np.float32), np.nan_to_num(x)
+    routed = kernels.route_winners(g, winners, pool)
+    dx = kernels.conv2d_relu_max_pool2d_input_grad(g, winners, pool, weight, x.shape, *window)
+    assert_array_equal(dx, kernels.conv2d_input_grad(routed, weight, x.shape, *window))
+    dw, total = kernels.conv2d_relu_max_pool2d_grads(x, winners, g, pool, weight.shape, *window)
+    assert_array_equal(dw, kernels.conv2d_weight_grad(x, routed, weight.shape, *window))
+    assert_array_equal(total, kernels.channel_sum(routed))
+
+
+def test_images_cut_into_blocks_are_pooled_alike():
+    x, weight, bias, window = random(1, 64, 70, 50), random(64, 64, 3, 3), random(64), settings((1, 1))
+    assert winograd.cut((1, 70, 50, 64), 64)[0] > 2
+    expected = kernels.relu_max_pool2d_winners(kernels.conv2d(x, weight, bias, *window), (2, 2))
+    y, winners = kernels.conv2d_relu_max_pool2d(x, weight, bias, window, (2, 2))
+    for ours, theirs in zip((y, winners), expected, strict=True):
+        assert_array_equal(ours, theirs)
+    g = random(*y.shape)
+    dx = kernels.conv2d_relu_max_pool2d_input_grad(g, winners, (2, 2), weight, x.shape, *window)
+    routed = kernels.route_winners(g, winners, (2, 2))
+    assert_array_equal(dx, kernels.conv2d_input_grad(routed, weight, x.shape, *window))
+
+
+@pytest.mark.parametrize("shape", [(2, 32, 0, 8), (2, 32, 8, 0), (0, 32, 8, 8)])
+def test_images_without_pixels(shape):
+    weight, window = random(32, 32, 3, 3), settings((2, 2))
+    g = np.zeros((shape[0], 32, shape[2] + 2, shape[3] + 2), np.float32)
+    assert kernels.conv2d_input_grad(g, weight, shape, *window).shape == shape
+    assert_array_equal(kernels.conv2d_weight_grad(np.zeros(shape, np.float32), g, weight.shape, *window), 0)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad import Op, Tensor, check_grads, grad, no_grad, replay
+from minigrad import Op, Tensor, check_grads, grad, no_grad, ops, replay, tensor
 from minigrad.check import KinkError
 
 from . import windows  # noqa: F401  the second half of the table
@@ -139,3 +139,12 @@ def test_replay_gives_the_same_and_follows_a_change(op, oracle, operands):
     moved = old.data * 0.5
     expected = op(*(Tensor(moved) if x is old else x for x in xs))
     np.testing.assert_array_equal(replay(y, {old: moved}).data, expected.data)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("op", [ops.Exp(), ops.Sigmoid(), ops.ReLU(), ops.Add(), ops.Div(), ops.GetItem(0)], ids=repr)
+def test_arrays_are_not_tensors(op, recorded):
+    array, t = np.ones((2, 2), np.float32), tensor(np.ones((2, 2), np.float32), requires_grad=recorded)
+    xs = (t, array) if isinstance(op, (ops.Add, ops.Div)) else (array,)
+    with pytest.raises(TypeError, match=f"{type(op).__name__}: got .*ndarray, expected Tensors; wrap arrays in"):
+        op(*xs)
