@@ -26,7 +26,8 @@ def test_both_are_their_formulas(data, rows, classes, dtype, turned):
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = reference.cross_entropy(x, q), reference.cross_entropy_grad(g, x, q)
-    for ours, theirs in zip((kernels.cross_entropy(x, q), kernels.cross_entropy_grad(g, x, q)), expected, strict=True):
+        given = kernels.cross_entropy(x, q), kernels.cross_entropy_grad(g, x, q)
+    for ours, theirs in zip(given, expected, strict=True):
         assert_allclose(ours, theirs, rtol=1e-6, atol=1e-30 if dtype == np.float64 else 1e-7)
         assert ours.dtype == dtype and ours.shape == theirs.shape
 
