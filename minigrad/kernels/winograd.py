@@ -27,17 +27,13 @@ this one may be NaN (infinity minus infinity). Float64, which is for checks, kee
 Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 """
 
-from functools import lru_cache
-from typing import NamedTuple
-
 import numba
 import numpy as np
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.linear import matmul
-from minigrad.kernels.micro import PANEL_BYTES, tile
-from minigrad.kernels.plan import in_tiles
+from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.queue import new_queue, take
 from minigrad.kernels.transform import LANES, make_transform
 from minigrad.kernels.weights import read_only
@@ -95,111 +91,81 @@ def convolve(x, w, bias, padding):
     """
     images, height, width, _ = x.shape
     y = np.empty((images, height + 2 * padding[0] - 2, width + 2 * padding[1] - 2, w.shape[3]), x.dtype)
-    _convolve(new_queue(), y, x, *convolution(y.shape, w, bias, padding))
+    blocks = cut(y.shape, x.shape[3])
+    _convolve(new_queue(), y, x, *transformed(w, bias), blocks, padding, threads())
     return y
 
 
-class Convolution(NamedTuple):
-    """A convolution's filters as the tile wants them, and the threads' memory for it."""
-
-    u: np.ndarray  # (16 * C * O,)
-    bias: np.ndarray  # (16 * O,): what the products start from
-    frames: np.ndarray  # (threads, elements): each thread's frame, and so on
-    v: np.ndarray
-    m: np.ndarray
-    blocks: int  # that an image's rows of tiles are cut into
-    padding: tuple
-    v_rows: np.ndarray  # (register tiles, ROWS)
-    m_rows: np.ndarray
-
-
-def convolution(y_shape, w, bias, padding):
-    """Lay out the convolution with w (3, 3, C, O) that gives images of `y_shape` (N, OH, OW, O)."""
+def transformed(w, bias):
+    """Filters w (3, 3, C, O) as the tile wants them, U (16 * C * O,), and what its sums start from, (16 * O,)."""
     channels, filters = w.shape[2:]
     u = matmul(STRETCH, w.reshape(9, channels * filters)).reshape(-1)
-    blocks, rows, across = cut(y_shape, channels)
-    team, tiles = threads(), rows * across
     planes = np.zeros((PLANES, filters), w.dtype)
     planes[5] = 0 if bias is None else bias  # this product goes into all four outputs as it is
-    return Convolution(
-        read_only(u), read_only(planes.reshape(-1)),
-        np.empty((team, (2 * rows + 2) * (2 * across + 2) * channels), w.dtype),
-        np.empty((team, PLANES * tiles * channels), w.dtype), np.empty((team, (PLANES * tiles + 4) * filters), w.dtype),
-        blocks, padding, _rows(tiles, channels), _rows(tiles, filters),
-    )  # fmt: skip
+    return read_only(u), read_only(planes.reshape(-1))
 
 
 def weight_grad(x, g, padding):
     """Give the gradient with respect to the filters, ``(3, 3, C, O)``, for x (N, H, W, C) and g (N, OH, OW, O)."""
-    work = correlation(x, g.shape, padding)
-    _correlate(x, g, *work)
-    return work.total(x.shape[3], g.shape[3])
+    channels, filters = x.shape[3], g.shape[3]
+    du = np.zeros((threads(), PLANES * channels * filters), x.dtype)
+    _correlate(x, g, du, cut(g.shape, channels), padding)
+    return transformed_back(du, channels, filters)
 
 
-class Correlation(NamedTuple):
-    """A weight gradient's sums, and the threads' memory for it."""
-
-    du: np.ndarray  # (threads, 16 * C * O): each thread's sums, and so on
-    frames: np.ndarray
-    v: np.ndarray
-    h: np.ndarray
-    blocks: int  # that an image's rows of tiles are cut into
-    padding: tuple
-    v_rows: np.ndarray  # (register tiles, ROWS)
-    u_rows: np.ndarray
-
-    def total(self, channels, filters):
-        """The gradient of the filters, from the sums of all threads, in order."""
-        du = self.du.sum(0).reshape(PLANES, channels * filters)
-        return matmul(STRETCH.T, du).reshape(3, 3, channels, filters)
-
-
-def correlation(x, g_shape, padding):
-    """Lay out the weight gradient for x (N, H, W, C) and a cotangent of `g_shape` (N, OH, OW, O)."""
-    channels, filters = x.shape[3], g_shape[3]
-    blocks, rows, across = cut(g_shape, channels)
-    team, tiles = threads(), rows * across
-    return Correlation(
-        np.zeros((team, PLANES * channels * filters), x.dtype),
-        np.empty((team, (2 * rows + 2) * (2 * across + 2) * max(channels, filters)), x.dtype),
-        np.empty((team, PLANES * tiles * channels), x.dtype), np.empty((team, PLANES * tiles * filters), x.dtype),
-        blocks, padding, _rows(channels, 1), _rows(channels, filters),
-    )  # fmt: skip
-
-
-@lru_cache(maxsize=256)
-def _rows(count, distance):
-    """The offsets of so many rows, cut into register tiles."""
-    return in_tiles(np.arange(count) * distance)
+def transformed_back(du, channels, filters):
+    """The gradient of the filters, from U's gradients of all threads, added in order."""
+    return matmul(STRETCH.T, du.sum(0).reshape(PLANES, channels * filters)).reshape(3, 3, channels, filters)
 
 
 def cut(out_shape, channels):
-    """Into how many blocks of rows of tiles to cut an image, the rows of a block, and the tiles of a row."""
+    """Into how many blocks of rows of tiles to cut an image of the result."""
     images, height, width, filters = out_shape
     down, across, team = -(-height // 2), -(-width // 2), threads()
     blocks = -(-down * across * (channels + filters) * PLANES * 4 // BLOCK_BYTES)
     if images % team and images < 8 * team:
         blocks = -(-blocks // team) * team
-    blocks = min(blocks, down)
-    return blocks, -(-down // blocks), across
+    return min(blocks, down)
 
 
 @parallel_kernel
-def _convolve(queue, y, x, u, bias, frames, v, m, blocks, padding, v_rows, m_rows):
-    for t in numba.prange(len(frames)):
-        _convolve_blocks(queue, y, x, u, bias, frames[t], v[t], m[t], blocks, padding, v_rows, m_rows)
+def _convolve(queue, y, x, u, bias, blocks, padding, team):
+    for _ in numba.prange(team):
+        _convolve_blocks(queue, y, x, u, bias, blocks, padding)
 
 
 @kernel
-def _convolve_blocks(queue, y, x, u, bias, frame, v, m, blocks, padding, v_rows, m_rows):
+def _convolve_blocks(queue, y, x, u, bias, blocks, padding):
     """One thread's work: blocks of rows of tiles, as long as there are any."""
+    frame, v, m = memory(y.shape, x.shape[3], blocks, x.dtype)
     across, item = -(-y.shape[2] // 2), take(queue)
     while item < len(y) * blocks:
         image, first, last = place(item, blocks, y.shape[1])
         top, left = 2 * first - padding[0], -padding[1]
         fill_frame(frame, x, image, top, left, 2 * (last - first) + 2, 2 * across + 2)
-        convolve_block(y[image, 2 * first : 2 * last], frame, x.shape[3], u, bias, v, m, v_rows, m_rows)
+        convolve_block(y[image, 2 * first : 2 * last], frame, x.shape[3], u, bias, v, m)
         item = take(queue)
+
+
+@kernel
+def memory(out_shape, channels, blocks, dtype):
+    """A thread's frame, V and M, for the largest block of images of the result (N, OH, OW, O)."""
+    _, height, width, filters = out_shape
+    down, across = -(-(-(-height // 2)) // blocks), -(-width // 2)
+    tiles, pixels = down * across, (2 * down + 2) * (2 * across + 2)
+    return (
+        np.empty(pixels * max(channels, filters), dtype), np.empty(PLANES * tiles * channels, dtype),
+        np.empty((PLANES * tiles + 4) * filters, dtype),
+    )  # fmt: skip
+
+
+@kernel
+def tile_rows(count, distance):
+    """The offsets of so many rows, cut into register tiles, (tiles, ROWS); the last one repeats its last row."""
+    offsets = np.empty((-(-count // ROWS), ROWS), np.int64)
+    for i in range(offsets.size):
+        offsets[i // ROWS, i % ROWS] = min(i, count - 1) * distance
+    return offsets
 
 
 @kernel
@@ -216,18 +182,18 @@ def place(item, blocks, height):
 
 
 @kernel
-def convolve_block(y, frame, channels, u, bias, v, m, v_rows, m_rows):
+def convolve_block(y, frame, channels, u, bias, v, m):
     """Write a few rows y (rows, OW, O), whose tiles look at a frame of two more rows and columns than they have."""
     height, width, filters = y.shape
     down, across, panel = -(-height // 2), -(-width // 2), PANEL_BYTES // 4
-    y_flat, no_rows, no_taps = y.reshape(-1), np.zeros(v_rows.shape[1], np.int64), np.zeros(1, np.int64)
+    y_flat, no_rows, no_taps = y.reshape(-1), np.zeros(ROWS, np.int64), np.zeros(1, np.int64)
     corner = len(m) - 4 * filters
     plane = corner // filters // PLANES
-    used = -(-down * across // v_rows.shape[1])
+    v_rows, m_rows = tile_rows(down * across, channels), tile_rows(down * across, filters)
     take_inputs(v, plane, frame, channels, down, across)
     for k in range(PLANES):
         for column in range(0, filters, panel):
-            for t in range(used):
+            for t in range(len(v_rows)):
                 tile(
                     m, k * plane * filters + column, m_rows[t], bias, k * filters + column, no_rows,
                     v, k * plane * channels, v_rows[t], no_taps, channels, 1,
@@ -260,23 +226,30 @@ def take_inputs(v, plane, frame, channels, down, across):
 
 
 @parallel_kernel
-def _correlate(x, g, du, frames, v, h, blocks, padding, v_rows, u_rows):
-    for thread in numba.prange(len(frames)):
-        frame, plane = frames[thread], v.shape[1] // x.shape[3] // PLANES
-        for item in range(*share(np.int64(thread), len(frames), len(g) * blocks)):
-            image, first, last = place(item, blocks, g.shape[1])
-            down, across = last - first, -(-g.shape[2] // 2)
-            fill_frame(frame, x, image, 2 * first - padding[0], -padding[1], 2 * down + 2, 2 * across + 2)
-            take_inputs(v[thread], plane, frame, x.shape[3], down, across)
-            fill_frame(frame, g, image, 2 * first, 0, 2 * down, 2 * across)
-            correlate_block(du[thread], frame, down, across, v[thread], h[thread], x.shape[3], v_rows, u_rows)
+def _correlate(x, g, du, blocks, padding):
+    for t in numba.prange(len(du)):
+        _correlate_blocks(np.int64(t), x, g, du, blocks, padding)
 
 
 @kernel
-def correlate_block(du, frame, down, across, v, h, channels, v_rows, u_rows):
+def _correlate_blocks(thread, x, g, du, blocks, padding):
+    """One thread's share of the blocks."""
+    frame, v, h = memory(g.shape, x.shape[3], blocks, x.dtype)
+    across = -(-g.shape[2] // 2)
+    for item in range(*share(thread, len(du), len(g) * blocks)):
+        image, first, last = place(item, blocks, g.shape[1])
+        top, down = 2 * first, last - first
+        fill_frame(frame, x, image, top - padding[0], -padding[1], 2 * down + 2, 2 * across + 2)
+        take_inputs(v, v.size // x.shape[3] // PLANES, frame, x.shape[3], down, across)
+        fill_frame(frame, g, image, top, 0, 2 * down, 2 * across)
+        correlate_block(du[thread], frame, down, across, v, h, x.shape[3], g.shape[3])
+
+
+@kernel
+def correlate_block(du, frame, down, across, v, h, channels, filters):
     """Add V^T (A g A^T) for down x across tiles to U's gradient; `frame` holds g (2 * down, 2 * across, O)."""
-    plane, no_taps, panel = len(v) // channels // PLANES, np.zeros(1, np.int64), PANEL_BYTES // 4
-    filters = len(h) // plane // PLANES
+    plane, no_taps, panel = v.size // channels // PLANES, np.zeros(1, np.int64), PANEL_BYTES // 4
+    v_rows, u_rows = tile_rows(channels, 1), tile_rows(channels, filters)
     for row in range(down):
         for column in range(across):
             from_outputs(
