@@ -31,7 +31,7 @@ def convolve(x, w, bias, padding):
     shape = images, out[1] // 2, out[2] // 2, out[3]
     y, winners = np.empty(shape, x.dtype), np.empty(shape, np.uint8)
     blocks = winograd.cut(out, x.shape[3])
-    _convolve(new_queue(), y, winners, x, *winograd.transformed(w, bias), blocks, padding, threads())
+    _convolve(new_queue(), y, x, winners, True, *winograd.transformed(w, bias), blocks, padding, POOL, threads())
     return y, winners
 
 
@@ -41,7 +41,7 @@ def input_grad(g, winners, w, padding):
     dx = np.empty((images, 2 * height + 2 - 2 * padding[0], 2 * width + 2 - 2 * padding[1], w.shape[2]), g.dtype)
     blocks, turned = winograd.cut(dx.shape, filters), w[::-1, ::-1].swapaxes(2, 3)
     padding = 2 - padding[0], 2 - padding[1]
-    _convolve_routed(new_queue(), dx, g, winners, *winograd.transformed(turned, None), blocks, padding, threads())
+    _convolve(new_queue(), dx, g, winners, False, *winograd.transformed(turned, None), blocks, padding, POOL, threads())
     return dx
 
 
@@ -51,64 +51,59 @@ def weight_grad(x, g, winners, padding):
     channels, team = x.shape[3], threads()
     blocks = winograd.cut((images, 2 * height, 2 * width, filters), channels)
     du, sums = np.zeros((team, PLANES * channels * filters), x.dtype), np.zeros((team, filters))
-    _correlate_routed(x, g, winners, du, sums, blocks, padding)
+    _correlate_routed(x, g, winners, du, sums, blocks, padding, POOL)
     return winograd.transformed_back(du, channels, filters), sums.sum(0).astype(g.dtype)
 
 
 @parallel_kernel
-def _convolve(queue, y, winners, x, u, bias, blocks, padding, team):
+def _convolve(queue, y, x, winners, pooled, u, bias, blocks, padding, pool, team):
     for _ in numba.prange(team):
-        _convolve_blocks(queue, y, winners, x, u, bias, blocks, padding)
+        _convolve_blocks(queue, y, x, winners, pooled, u, bias, blocks, padding, pool)
 
 
 @kernel
-def _convolve_blocks(queue, y, winners, x, u, bias, blocks, padding):
-    """One thread's work: blocks of rows of the convolution, pooled, as long as there are any."""
-    images, height, width, filters = y.shape
-    frame, v, m = memory((images, 2 * height, 2 * width, filters), x.shape[3], blocks, x.dtype)
-    rows, item = np.empty((2 * (-(-height // blocks)), 2 * width, filters), x.dtype), take(queue)
-    while item < images * blocks:
-        image, first, last = place(item, blocks, 2 * height)
-        block = rows[: 2 * (last - first)]
-        fill_frame(frame, x, image, 2 * first - padding[0], -padding[1], len(block) + 2, 2 * width + 2)
-        convolve_block(block, frame, x.shape[3], u, bias, v, m)
-        pool_rows(block, y[image, first:last], winners[image, first:last], POOL, 0, last - first)
-        item = take(queue)
+def _convolve_blocks(queue, y, x, winners, pooled, u, bias, blocks, padding, pool):
+    """One thread's work: blocks of rows of a convolution, as long as there are any.
 
-
-@parallel_kernel
-def _convolve_routed(queue, dx, g, winners, u, bias, blocks, padding, team):
-    for _ in numba.prange(team):
-        _convolve_routed_blocks(queue, dx, g, winners, u, bias, blocks, padding)
-
-
-@kernel
-def _convolve_routed_blocks(queue, dx, g, winners, u, bias, blocks, padding):
-    """One thread's work: blocks of rows of dx, as long as there are any."""
-    _, height, width, filters = g.shape
-    frame, v, m = memory(dx.shape, filters, blocks, g.dtype)
-    rows = np.empty((2 * (-(-(height + 1) // blocks)) + 4, 2 * width, filters), g.dtype)
-    columns, item = -(-dx.shape[2] // 2) * 2 + 2, take(queue)
-    while item < len(dx) * blocks:
-        image, first, last = place(item, blocks, dx.shape[1])
+    Either y is what was `pooled` of the convolution of x, and `winners` are written, or y is the convolution of what
+    is made of x by handing its numbers out to the `winners`. Both are one function, for it takes seconds to compile.
+    """
+    height, width = (2 * y.shape[1], 2 * y.shape[2]) if pooled else (y.shape[1], y.shape[2])
+    channels, filters, columns = x.shape[3], y.shape[3], -(-width // 2) * 2 + 2
+    frame, v, m = memory((len(y), height, width, filters), channels, blocks, x.dtype)
+    most = -(-(-(-height // 2)) // blocks)  # rows of tiles in a block
+    if pooled:
+        rows = np.empty((2 * most, width, filters), x.dtype)
+    else:
+        rows = np.empty((2 * most + 4, 2 * x.shape[2], channels), x.dtype)
+    item = take(queue)
+    while item < len(y) * blocks:
+        image, first, last = place(item, blocks, height)
         top, down = 2 * first - padding[0], last - first
-        above, below = max(top, 0) // 2, min(top + 2 * down + 3, 2 * height) // 2  # the windows in the frame
-        routed = rows[: 2 * (below - above)]
-        hand_out(routed, g[image, above:below], winners[image, above:below], POOL, 0, below - above)
-        images = routed.reshape(1, len(routed), 2 * width, filters)
-        fill_frame(frame, images, 0, top - 2 * above, -padding[1], 2 * down + 2, columns)
-        convolve_block(dx[image, 2 * first : 2 * last], frame, filters, u, bias, v, m)
+        if pooled:
+            fill_frame(frame, x, image, top, -padding[1], 2 * down + 2, columns)
+            block = rows[: 2 * down]
+        else:
+            above, below = max(top, 0) // 2, min(top + 2 * down + 3, 2 * x.shape[1]) // 2  # the windows in the frame
+            source = rows[: 2 * (below - above)]
+            hand_out(source, x[image, above:below], winners[image, above:below], pool, 0, below - above)
+            images = source.reshape(1, len(source), rows.shape[1], channels)
+            fill_frame(frame, images, 0, top - 2 * above, -padding[1], 2 * down + 2, columns)
+            block = y[image, 2 * first : 2 * last]
+        convolve_block(block, frame, channels, u, bias, v, m)
+        if pooled:
+            pool_rows(block, y[image, first:last], winners[image, first:last], pool, 0, down)
         item = take(queue)
 
 
 @parallel_kernel
-def _correlate_routed(x, g, winners, du, sums, blocks, padding):
+def _correlate_routed(x, g, winners, du, sums, blocks, padding, pool):
     for t in numba.prange(len(du)):
-        _correlate_routed_blocks(np.int64(t), x, g, winners, du, sums, blocks, padding)
+        _correlate_routed_blocks(np.int64(t), x, g, winners, du, sums, blocks, padding, pool)
 
 
 @kernel
-def _correlate_routed_blocks(thread, x, g, winners, du, sums, blocks, padding):
+def _correlate_routed_blocks(thread, x, g, winners, du, sums, blocks, padding, pool):
     """One thread's share of the blocks."""
     (images, height, across, filters), channels = g.shape, x.shape[3]
     frame, v, h = memory((images, 2 * height, 2 * across, filters), channels, blocks, x.dtype)
@@ -118,6 +113,6 @@ def _correlate_routed_blocks(thread, x, g, winners, du, sums, blocks, padding):
         fill_frame(frame, x, image, 2 * first - padding[0], -padding[1], 2 * down + 2, 2 * across + 2)
         take_inputs(v, v.size // channels // PLANES, frame, channels, down, across)
         routed = frame[: 4 * down * across * filters].reshape(2 * down, 2 * across, filters)
-        hand_out(routed, given, won, POOL, 0, down)
+        hand_out(routed, given, won, pool, 0, down)
         correlate_block(du[thread], frame, down, across, v, h, channels, filters)
         add_up(sums[thread], given, won)
