@@ -51,9 +51,10 @@ def relu_gate(g, x):
     ndarray
         New, in x's memory order, or channels-last where g is a part of channels-last images.
     """
-    spread = None if g.flags.forc or g.ndim != 4 else pixel_rows(g)
-    if spread and x.size:
-        return _gate_pixels(*spread, x)
+    if g.ndim == 4 and g.strides != x.strides and x.size:
+        line, pitch = pixel_rows(g) or (None, 0)
+        if pitch > x.shape[1]:
+            return _gate_pixels(line, pitch, x)
     axes = memory_axes(x)
     line = flat(x, axes)
     y = np.empty(line.shape, line.dtype)

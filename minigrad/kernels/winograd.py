@@ -151,7 +151,8 @@ def _convolve_blocks(queue, y, x, u, bias, blocks, padding):
 def memory(out_shape, channels, blocks, dtype):
     """A thread's frame, V and M, for the largest block of images of the result (N, OH, OW, O)."""
     _, height, width, filters = out_shape
-    down, across = -(-(-(-height // 2)) // blocks), -(-width // 2)
+    down, across = -(-height // 2), -(-width // 2)
+    down = -(-down // blocks)
     tiles, pixels = down * across, (2 * down + 2) * (2 * across + 2)
     return (
         np.empty(pixels * max(channels, filters), dtype), np.empty(PLANES * tiles * channels, dtype),

@@ -71,7 +71,8 @@ def _convolve_blocks(queue, y, x, winners, pooled, u, bias, blocks, padding, poo
     height, width = (2 * y.shape[1], 2 * y.shape[2]) if pooled else (y.shape[1], y.shape[2])
     channels, filters, columns = x.shape[3], y.shape[3], -(-width // 2) * 2 + 2
     frame, v, m = memory((len(y), height, width, filters), channels, blocks, x.dtype)
-    most = -(-(-(-height // 2)) // blocks)  # rows of tiles in a block
+    down = -(-height // 2)
+    most = -(-down // blocks)  # rows of tiles in a block
     if pooled:
         rows = np.empty((2 * most, width, filters), x.dtype)
     else:
