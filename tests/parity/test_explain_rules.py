@@ -204,9 +204,9 @@ def test_captum_gives_the_batch_its_first_samples_gradient_in_a_max_pool(attr):
 
 
 def test_captums_softmax_depends_on_the_batch_and_is_not_complete(attr):
-    layers = [(lib.Flatten(), lib.Linear(288, 5), lib.Softmax(1)) for lib in (nn, torch.nn)]
-    ours, x = nn.Sequential(*layers[0][:2]).to(np.float64), nets.images()
-    theirs = torch.nn.Sequential(*layers[1]).double()
+    ours = nn.Sequential(nn.Flatten(), nn.Linear(288, 5, rng=np.random.default_rng(0))).to(np.float64)
+    theirs = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(288, 5), torch.nn.Softmax(1)).double()
+    x = nets.images()
     theirs.load_state_dict({k: torch.tensor(v) for k, v in ours.state_dict().items()})
     batch = attr.DeepLift(theirs).attribute(torch.tensor(x), target=2).detach()
     alone = attr.DeepLift(theirs).attribute(torch.tensor(x[:1]), target=2).detach()
