@@ -48,9 +48,9 @@ def generator(function, rng):
 
 
 def labels(function, target, logits, ignore_index):
-    """`target` as an integer array of class indices for logits of shape (N, C) or (N, C, ...), and which of them count.
+    """The class indices in `target` that count, one by one, for logits (N, C) or (N, C, ...), and where they are.
 
-    That is a bool array of its shape: False for `ignore_index`.
+    That is a bool array of target's shape: False for `ignore_index`.
     """
     target = np.asarray(target)
     if target.dtype.kind not in "iu":
@@ -68,4 +68,4 @@ def labels(function, target, logits, ignore_index):
         wrong = chosen[(chosen < 0) | (chosen >= classes)][0]
         raise ValueError(f"{function}: target holds label {wrong}, expected 0..{classes - 1} "
                          f"(or ignore_index {ignore_index}) for scores of shape {logits.shape}; classes count from 0")
-    return target, counted
+    return chosen, counted

@@ -94,16 +94,16 @@ def _odds(function, target, scores, weight, ignore_index, smoothing=0.0):
 
     That is the class's weight in the target's column and zeros elsewhere; in a row that is ignored, zeros alone.
     """
-    target, counted = labels(function, target, scores, ignore_index)
-    classes, chosen, rows = scores.shape[1], target[counted], counted.ravel().nonzero()[0]
-    class_weight = None if weight is None else _class_weight(function, weight, scores)
-    odds = np.zeros((target.size, classes), scores.dtype)
-    odds[rows, chosen] = 1 if weight is None else class_weight[chosen]
-    total = len(rows) if weight is None else float(odds.sum(dtype=np.float64))
+    chosen, counted = labels(function, target, scores, ignore_index)
+    classes, rows = scores.shape[1], counted.ravel().nonzero()[0]
+    class_weight = _class_weight(function, weight, scores)
+    odds = np.zeros((counted.size, classes), scores.dtype)
+    odds[rows, chosen] = class_weight[chosen]
+    total = float(odds.sum(dtype=np.float64))
     if smoothing:
         odds *= 1 - smoothing
-        odds[rows] += smoothing / classes * (1 if weight is None else class_weight)
-    return (odds if target.ndim == 1 else np.moveaxis(odds.reshape(*target.shape, classes), -1, 1)), total
+        odds[rows] += smoothing / classes * class_weight
+    return (odds if counted.ndim == 1 else np.moveaxis(odds.reshape(*counted.shape, classes), -1, 1)), total
 
 
 def _soft_odds(target, logits, weight, smoothing):

@@ -76,6 +76,15 @@ def repeat(numbers, row):
 
 
 @kernel
+def repeated(channels, length):
+    """A row of `length` for each row of numbers (K, C)."""
+    rows = np.empty((len(channels), length), channels.dtype)
+    for k in range(len(channels)):
+        repeat(channels[k], rows[k])
+    return rows
+
+
+@kernel
 def fold(row, total):
     """Add up the columns of a row (W * C,) channel by channel, in float64."""
     total[:] = 0
@@ -87,10 +96,7 @@ def fold(row, total):
 
 @kernel
 def _affine_rows(x, channels, y, first, last):
-    row = np.empty((3, x.shape[1]), x.dtype)
-    for i in range(3):
-        repeat(channels[i], row[i])
-    center, scale, shift = row
+    center, scale, shift = repeated(channels, x.shape[1])
     for r in range(first, last):
         source, target = x[r], y[r]
         for i in range(source.size):

@@ -7,7 +7,8 @@ import numpy as np
 from numba import prange
 
 from minigrad.kernels._jit import kernel, parallel_kernel
-from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
+from minigrad.kernels.elementwise import relu_line
+from minigrad.kernels.layout import as_nchw, channels_last, copy, empty_channels_last
 from minigrad.kernels.windows import run
 
 
@@ -38,16 +39,12 @@ def concat_channels(xs, rectified):
 
 @kernel
 def _write(y, x, at, rectify, first, last):
-    channels, zero = x.shape[1], x.dtype.type(0)
     for p in range(first, last):
-        row, pixel = y[p, at : at + channels], x[p]
+        pixel = y[p, at : at + x.shape[1]]
         if rectify:
-            for c in range(channels):
-                v = pixel[c]
-                row[c] = zero if v <= zero else v  # a NaN is not <= 0
+            relu_line(x[p], pixel)
         else:
-            for c in range(channels):
-                row[c] = pixel[c]
+            copy(pixel, x[p])
 
 
 @parallel_kernel

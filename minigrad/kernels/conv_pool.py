@@ -150,7 +150,7 @@ def conv2d_relu_max_pool2d_input_grad(g, winners, pool, weight, input_shape, str
         ``(N, C, H, W)``, channels-last in memory.
     """
     if by_tiles(weight.shape, g.dtype, stride, padding, dilation, groups, pool) and 0 not in input_shape:
-        winners = np.ascontiguousarray(winners.transpose(0, 2, 3, 1))
+        winners = np.ascontiguousarray(winners.transpose(0, 2, 3, 1))  # writeable, as the kernel knows them forward
         return as_nchw(winograd_pool.input_grad(channels_last(g), winners, filters_last(weight), padding))
     routed = route_winners(g, winners, pool)
     return conv2d_input_grad(routed, weight, input_shape, stride, padding, dilation, groups)

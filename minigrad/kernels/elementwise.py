@@ -32,7 +32,7 @@ def relu(x):
     line = flat(x, axes)
     y = np.empty(line.shape, line.dtype)
     if y.size < SERIAL:
-        _relu(line, y)
+        relu_line(line, y)
     else:
         _relu_parallel(line, y, threads())
     return unflatten(y, x.shape, axes)
@@ -87,7 +87,8 @@ def share(t, parts, size):
 
 
 @kernel
-def _relu(x, y):
+def relu_line(x, y):
+    """Write max(x, 0) to y, two lines of one length."""
     zero = x.dtype.type(0)
     for i in range(x.size):
         v = x[i]
@@ -98,7 +99,7 @@ def _relu(x, y):
 def _relu_parallel(x, y, parts):
     for t in prange(parts):
         part = share(np.int64(t), parts, x.size)
-        _relu(x[part], y[part])
+        relu_line(x[part], y[part])
 
 
 @kernel

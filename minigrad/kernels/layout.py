@@ -9,6 +9,7 @@ import numpy as np
 from numba import prange
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels.weights import read_only
 
 SERIAL = 1 << 14  # numbers; fewer are turned before the other threads have woken up
 
@@ -36,12 +37,12 @@ def channels_last(x):
 
 
 def channels_first(x):
-    """Lay images (N, C, H, W) of any strides out in that order: C-contiguous, copied only if they are in another."""
+    """Lay images (N, C, H, W) that are channels-last in memory out in that order; others stay as they are."""
     n, c, h, w = x.shape
     pixels = x.transpose(0, 2, 3, 1)
     if pixels.flags.c_contiguous and min(c, h * w) > 1:
         return turned(pixels.reshape(n, h * w, c)).reshape(x.shape)
-    return np.ascontiguousarray(x)
+    return x
 
 
 def pixel_rows(x):
@@ -69,9 +70,7 @@ def turned(x):
     if x.dtype.kind != "f" or x.size < SERIAL or n < threads():
         y[...] = x.swapaxes(1, 2)
     else:
-        x = x.view()
-        x.flags.writeable = False
-        _turn(x, y, threads())
+        _turn(read_only(x), y, threads())
     return y
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numba import prange
 
 from minigrad.kernels._jit import kernel, parallel_kernel
-from minigrad.kernels.channels import channel_sums, fold, repeat
+from minigrad.kernels.channels import channel_sums, fold, repeat, repeated
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
 from minigrad.kernels.weights import read_only
 from minigrad.kernels.windows import run
@@ -94,8 +94,7 @@ def _image_sums(x, sums, first, last):
         fold(one, mean)
         for c in range(channels):
             mean[c] /= pixels
-        for start in range(0, length, channels):
-            center[start : start + channels] = mean
+        repeat(mean, center)
         one[:] = 0
         two[:] = 0
         for h in range(rows):
@@ -133,10 +132,7 @@ def _merge(sums, moments):
 
 @kernel
 def _send_back(g, x, channels, dx, first, last):
-    row = np.empty((4, x.shape[1]), x.dtype)
-    for i in range(4):
-        repeat(channels[i], row[i])
-    scale, center, along, shift = row
+    scale, center, along, shift = repeated(channels, x.shape[1])
     for r in range(first, last):
         a, b, target = g[r], x[r], dx[r]
         for i in range(target.size):

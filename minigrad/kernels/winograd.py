@@ -27,6 +27,8 @@ this one may be NaN (infinity minus infinity). Float64, which is for checks, kee
 Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 """
 
+from functools import lru_cache
+
 import numba
 import numpy as np
 
@@ -34,6 +36,7 @@ from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.linear import matmul
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
+from minigrad.kernels.plan import in_tiles
 from minigrad.kernels.queue import new_queue, take
 from minigrad.kernels.transform import LANES, make_transform
 from minigrad.kernels.weights import read_only
@@ -92,7 +95,8 @@ def convolve(x, w, bias, padding):
     images, height, width, _ = x.shape
     y = np.empty((images, height + 2 * padding[0] - 2, width + 2 * padding[1] - 2, w.shape[3]), x.dtype)
     blocks = cut(y.shape, x.shape[3])
-    _convolve(new_queue(), y, x, *transformed(w, bias), blocks, padding, threads())
+    rows = block_rows(y.shape, x.shape[3], blocks)
+    _convolve(new_queue(), y, x, *transformed(w, bias), *rows, blocks, padding, threads())
     return y
 
 
@@ -109,7 +113,7 @@ def weight_grad(x, g, padding):
     """Give the gradient with respect to the filters, ``(3, 3, C, O)``, for x (N, H, W, C) and g (N, OH, OW, O)."""
     channels, filters = x.shape[3], g.shape[3]
     du = np.zeros((threads(), PLANES * channels * filters), x.dtype)
-    _correlate(x, g, du, cut(g.shape, channels), padding)
+    _correlate(x, g, du, *filter_rows(channels, filters), cut(g.shape, channels), padding)
     return transformed_back(du, channels, filters)
 
 
@@ -128,14 +132,31 @@ def cut(out_shape, channels):
     return min(blocks, down)
 
 
+def block_rows(out_shape, channels, blocks):
+    """Where the rows of V and of M lie for the largest block of an image, in register tiles."""
+    _, height, width, filters = out_shape
+    tiles = largest_block(height, blocks) * -(-width // 2)
+    return _rows(tiles, channels), _rows(tiles, filters)
+
+
+def filter_rows(channels, filters):
+    """Where the rows of V^T and of U's gradient lie, in register tiles."""
+    return _rows(channels, 1), _rows(channels, filters)
+
+
+@lru_cache(maxsize=256)
+def _rows(count, distance):
+    return in_tiles(np.arange(count) * distance)
+
+
 @parallel_kernel
-def _convolve(queue, y, x, u, bias, blocks, padding, team):
+def _convolve(queue, y, x, u, bias, v_rows, m_rows, blocks, padding, team):
     for _ in numba.prange(team):
-        _convolve_blocks(queue, y, x, u, bias, blocks, padding)
+        _convolve_blocks(queue, y, x, u, bias, v_rows, m_rows, blocks, padding)
 
 
 @kernel
-def _convolve_blocks(queue, y, x, u, bias, blocks, padding):
+def _convolve_blocks(queue, y, x, u, bias, v_rows, m_rows, blocks, padding):
     """One thread's work: blocks of rows of tiles, as long as there are any."""
     frame, v, m = memory(y.shape, x.shape[3], blocks, x.dtype)
     across, item = -(-y.shape[2] // 2), take(queue)
@@ -143,30 +164,27 @@ def _convolve_blocks(queue, y, x, u, bias, blocks, padding):
         image, first, last = place(item, blocks, y.shape[1])
         top, left = 2 * first - padding[0], -padding[1]
         fill_frame(frame, x, image, top, left, 2 * (last - first) + 2, 2 * across + 2)
-        convolve_block(y[image, 2 * first : 2 * last], frame, x.shape[3], u, bias, v, m)
+        convolve_block(y[image, 2 * first : 2 * last], frame, x.shape[3], u, bias, v, m, v_rows, m_rows)
         item = take(queue)
+
+
+@kernel
+def largest_block(height, blocks):
+    """The most rows of tiles that a block has."""
+    down = -(-height // 2)
+    return -(-down // blocks)
 
 
 @kernel
 def memory(out_shape, channels, blocks, dtype):
     """A thread's frame, V and M, for the largest block of images of the result (N, OH, OW, O)."""
     _, height, width, filters = out_shape
-    down, across = -(-height // 2), -(-width // 2)
-    down = -(-down // blocks)
+    down, across = largest_block(height, blocks), -(-width // 2)
     tiles, pixels = down * across, (2 * down + 2) * (2 * across + 2)
     return (
         np.empty(pixels * max(channels, filters), dtype), np.empty(PLANES * tiles * channels, dtype),
         np.empty((PLANES * tiles + 4) * filters, dtype),
     )  # fmt: skip
-
-
-@kernel
-def tile_rows(count, distance):
-    """The offsets of so many rows, cut into register tiles, (tiles, ROWS); the last one repeats its last row."""
-    offsets = np.empty((-(-count // ROWS), ROWS), np.int64)
-    for i in range(offsets.size):
-        offsets[i // ROWS, i % ROWS] = min(i, count - 1) * distance
-    return offsets
 
 
 @kernel
@@ -183,18 +201,17 @@ def place(item, blocks, height):
 
 
 @kernel
-def convolve_block(y, frame, channels, u, bias, v, m):
+def convolve_block(y, frame, channels, u, bias, v, m, v_rows, m_rows):
     """Write a few rows y (rows, OW, O), whose tiles look at a frame of two more rows and columns than they have."""
     height, width, filters = y.shape
     down, across, panel = -(-height // 2), -(-width // 2), PANEL_BYTES // 4
     y_flat, no_rows, no_taps = y.reshape(-1), np.zeros(ROWS, np.int64), np.zeros(1, np.int64)
     corner = len(m) - 4 * filters
     plane = corner // filters // PLANES
-    v_rows, m_rows = tile_rows(down * across, channels), tile_rows(down * across, filters)
     take_inputs(v, plane, frame, channels, down, across)
     for k in range(PLANES):
         for column in range(0, filters, panel):
-            for t in range(len(v_rows)):
+            for t in range(-(-down * across // ROWS)):
                 tile(
                     m, k * plane * filters + column, m_rows[t], bias, k * filters + column, no_rows,
                     v, k * plane * channels, v_rows[t], no_taps, channels, 1,
@@ -227,13 +244,13 @@ def take_inputs(v, plane, frame, channels, down, across):
 
 
 @parallel_kernel
-def _correlate(x, g, du, blocks, padding):
+def _correlate(x, g, du, v_rows, u_rows, blocks, padding):
     for t in numba.prange(len(du)):
-        _correlate_blocks(np.int64(t), x, g, du, blocks, padding)
+        _correlate_blocks(np.int64(t), x, g, du, v_rows, u_rows, blocks, padding)
 
 
 @kernel
-def _correlate_blocks(thread, x, g, du, blocks, padding):
+def _correlate_blocks(thread, x, g, du, v_rows, u_rows, blocks, padding):
     """One thread's share of the blocks."""
     frame, v, h = memory(g.shape, x.shape[3], blocks, x.dtype)
     across = -(-g.shape[2] // 2)
@@ -243,14 +260,13 @@ def _correlate_blocks(thread, x, g, du, blocks, padding):
         fill_frame(frame, x, image, top - padding[0], -padding[1], 2 * down + 2, 2 * across + 2)
         take_inputs(v, v.size // x.shape[3] // PLANES, frame, x.shape[3], down, across)
         fill_frame(frame, g, image, top, 0, 2 * down, 2 * across)
-        correlate_block(du[thread], frame, down, across, v, h, x.shape[3], g.shape[3])
+        correlate_block(du[thread], frame, down, across, v, h, x.shape[3], g.shape[3], v_rows, u_rows)
 
 
 @kernel
-def correlate_block(du, frame, down, across, v, h, channels, filters):
+def correlate_block(du, frame, down, across, v, h, channels, filters, v_rows, u_rows):
     """Add V^T (A g A^T) for down x across tiles to U's gradient; `frame` holds g (2 * down, 2 * across, O)."""
     plane, no_taps, panel = v.size // channels // PLANES, np.zeros(1, np.int64), PANEL_BYTES // 4
-    v_rows, u_rows = tile_rows(channels, 1), tile_rows(channels, filters)
     for row in range(down):
         for column in range(across):
             from_outputs(

@@ -13,7 +13,16 @@ from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.queue import new_queue, take
 from minigrad.kernels.winners import add_up, hand_out, pool_rows
-from minigrad.kernels.winograd import PLANES, convolve_block, correlate_block, memory, place, share, take_inputs
+from minigrad.kernels.winograd import (
+    PLANES,
+    convolve_block,
+    correlate_block,
+    largest_block,
+    memory,
+    place,
+    share,
+    take_inputs,
+)
 
 POOL = 2, 2
 
@@ -31,7 +40,8 @@ def convolve(x, w, bias, padding):
     shape = images, out[1] // 2, out[2] // 2, out[3]
     y, winners = np.empty(shape, x.dtype), np.empty(shape, np.uint8)
     blocks = winograd.cut(out, x.shape[3])
-    _convolve(new_queue(), y, x, winners, True, *winograd.transformed(w, bias), blocks, padding, POOL, threads())
+    filters = *winograd.transformed(w, bias), *winograd.block_rows(out, x.shape[3], blocks)
+    _convolve(new_queue(), y, x, winners, True, *filters, blocks, padding, POOL, threads())
     return y, winners
 
 
@@ -41,7 +51,8 @@ def input_grad(g, winners, w, padding):
     dx = np.empty((images, 2 * height + 2 - 2 * padding[0], 2 * width + 2 - 2 * padding[1], w.shape[2]), g.dtype)
     blocks, turned = winograd.cut(dx.shape, filters), w[::-1, ::-1].swapaxes(2, 3)
     padding = 2 - padding[0], 2 - padding[1]
-    _convolve(new_queue(), dx, g, winners, False, *winograd.transformed(turned, None), blocks, padding, POOL, threads())
+    turned = *winograd.transformed(turned, None), *winograd.block_rows(dx.shape, filters, blocks)
+    _convolve(new_queue(), dx, g, winners, False, *turned, blocks, padding, POOL, threads())
     return dx
 
 
@@ -51,18 +62,19 @@ def weight_grad(x, g, winners, padding):
     channels, team = x.shape[3], threads()
     blocks = winograd.cut((images, 2 * height, 2 * width, filters), channels)
     du, sums = np.zeros((team, PLANES * channels * filters), x.dtype), np.zeros((team, filters))
-    _correlate_routed(x, g, winners, du, sums, blocks, padding, POOL)
+    rows = winograd.filter_rows(channels, filters)
+    _correlate_routed(x, g, winners, du, sums, *rows, blocks, padding, POOL)
     return winograd.transformed_back(du, channels, filters), sums.sum(0).astype(g.dtype)
 
 
 @parallel_kernel
-def _convolve(queue, y, x, winners, pooled, u, bias, blocks, padding, pool, team):
+def _convolve(queue, y, x, winners, pooled, u, bias, v_rows, m_rows, blocks, padding, pool, team):
     for _ in numba.prange(team):
-        _convolve_blocks(queue, y, x, winners, pooled, u, bias, blocks, padding, pool)
+        _convolve_blocks(queue, y, x, winners, pooled, u, bias, v_rows, m_rows, blocks, padding, pool)
 
 
 @kernel
-def _convolve_blocks(queue, y, x, winners, pooled, u, bias, blocks, padding, pool):
+def _convolve_blocks(queue, y, x, winners, pooled, u, bias, v_rows, m_rows, blocks, padding, pool):
     """One thread's work: blocks of rows of a convolution, as long as there are any.
 
     Either y is what was `pooled` of the convolution of x, and `winners` are written, or y is the convolution of what
@@ -71,8 +83,7 @@ def _convolve_blocks(queue, y, x, winners, pooled, u, bias, blocks, padding, poo
     height, width = (2 * y.shape[1], 2 * y.shape[2]) if pooled else (y.shape[1], y.shape[2])
     channels, filters, columns = x.shape[3], y.shape[3], -(-width // 2) * 2 + 2
     frame, v, m = memory((len(y), height, width, filters), channels, blocks, x.dtype)
-    down = -(-height // 2)
-    most = -(-down // blocks)  # rows of tiles in a block
+    most = largest_block(height, blocks)
     if pooled:
         rows = np.empty((2 * most, width, filters), x.dtype)
     else:
@@ -91,20 +102,20 @@ def _convolve_blocks(queue, y, x, winners, pooled, u, bias, blocks, padding, poo
             images = source.reshape(1, len(source), rows.shape[1], channels)
             fill_frame(frame, images, 0, top - 2 * above, -padding[1], 2 * down + 2, columns)
             block = y[image, 2 * first : 2 * last]
-        convolve_block(block, frame, channels, u, bias, v, m)
+        convolve_block(block, frame, channels, u, bias, v, m, v_rows, m_rows)
         if pooled:
             pool_rows(block, y[image, first:last], winners[image, first:last], pool, 0, down)
         item = take(queue)
 
 
 @parallel_kernel
-def _correlate_routed(x, g, winners, du, sums, blocks, padding, pool):
+def _correlate_routed(x, g, winners, du, sums, v_rows, u_rows, blocks, padding, pool):
     for t in numba.prange(len(du)):
-        _correlate_routed_blocks(np.int64(t), x, g, winners, du, sums, blocks, padding, pool)
+        _correlate_routed_blocks(np.int64(t), x, g, winners, du, sums, v_rows, u_rows, blocks, padding, pool)
 
 
 @kernel
-def _correlate_routed_blocks(thread, x, g, winners, du, sums, blocks, padding, pool):
+def _correlate_routed_blocks(thread, x, g, winners, du, sums, v_rows, u_rows, blocks, padding, pool):
     """One thread's share of the blocks."""
     (images, height, across, filters), channels = g.shape, x.shape[3]
     frame, v, h = memory((images, 2 * height, 2 * across, filters), channels, blocks, x.dtype)
@@ -115,5 +126,5 @@ def _correlate_routed_blocks(thread, x, g, winners, du, sums, blocks, padding, p
         take_inputs(v, v.size // channels // PLANES, frame, channels, down, across)
         routed = frame[: 4 * down * across * filters].reshape(2 * down, 2 * across, filters)
         hand_out(routed, given, won, pool, 0, down)
-        correlate_block(du[thread], frame, down, across, v, h, channels, filters)
+        correlate_block(du[thread], frame, down, across, v, h, channels, filters, v_rows, u_rows)
         add_up(sums[thread], given, won)

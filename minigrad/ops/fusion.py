@@ -60,23 +60,21 @@ def route_and_gate(gate, g, x):
 @fusion(Conv2dInput)
 def route_gate_and_convolve(transposed, g, weight):
     """conv2d_input_grad(relu_gate(max_pool2d_route(h, relu(y)), y), weight)"""
-    gated = waiting(g, Gate)
-    h, winners = _routed(*gated) if gated else (None, None)
-    if winners is None or not by_tiles(weight.shape, g.dtype, *transposed.window, gated[0].op.kernel_size):
+    h, winners, pool, _ = _gated(g)
+    if winners is None or not by_tiles(weight.shape, g.dtype, *transposed.window, pool):
         return None
     return kernels.conv2d_relu_max_pool2d_input_grad(
-        h, winners, gated[0].op.kernel_size, read(weight), transposed.input_shape, *transposed.window)
+        h, winners, pool, read(weight), transposed.input_shape, *transposed.window)
 
 
 @fusion(Conv2dWeight)
 def route_gate_and_correlate(correlate, x, g):
     """conv2d_weight_grad(x, relu_gate(max_pool2d_route(h, relu(y)), y)); the gradient of the bias comes for free."""
-    gated = waiting(g, Gate)
-    h, winners = _routed(*gated) if gated else (None, None)
-    if winners is None or not _joins(gated[1], correlate, correlate.weight_shape, gated[0].op.kernel_size):
+    h, winners, pool, z = _gated(g)
+    if winners is None or not _joins(z, correlate, correlate.weight_shape, pool):
         return None
     dw, g.channel_sum = kernels.conv2d_relu_max_pool2d_grads(
-        read(x), winners, h, gated[0].op.kernel_size, correlate.weight_shape, *correlate.window)
+        read(x), winners, h, pool, correlate.weight_shape, *correlate.window)
     return dw
 
 
@@ -90,6 +88,14 @@ def _joins(z, conv, weight_shape, pool):
     """Whether a kernel goes from a convolution to its pool in one pass, and z was not computed for other reasons."""
     cheap = is_cheap(weight_shape) and waiting(z, Conv2d) is not None
     return cheap or by_tiles(weight_shape, z.dtype, *conv.window, pool)
+
+
+def _gated(g):
+    """(h, winners, the pool's size, z) of g = relu_gate(max_pool2d_route(h, relu(z)), z), if that is what g waits to be
+    and who won is known; else Nones."""
+    routed, z = waiting(g, Gate) or (None, None)
+    h, winners = _routed(routed, z)
+    return (None,) * 4 if winners is None else (h, winners, routed.op.kernel_size, z)
 
 
 def _routed(g, x):

@@ -66,7 +66,7 @@ def test_one_compilation_serves_every_memory_layout():
     frozen.flags.writeable = False
     for part in (x, x.T, x[::2], x[..., 0], frozen):
         kernels.relu_gate(part, kernels.relu(part))
-    for dispatcher in (elementwise._relu, elementwise._relu_gate):
+    for dispatcher in (elementwise.relu_line, elementwise._relu_gate):
         assert sum(signature[0].dtype == numba.float32 for signature in dispatcher.signatures) == 1
 
 
@@ -74,7 +74,7 @@ def test_one_compilation_serves_every_memory_layout():
 @pytest.mark.parametrize(
     "loop, arrays, numbers",
     [
-        (elementwise._relu, 2, 0),
+        (elementwise.relu_line, 2, 0),
         (elementwise._relu_gate, 3, 0),
         (optim._adam, 4, 8),
         (optim._descend, 2, 2),
