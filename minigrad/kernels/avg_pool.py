@@ -10,6 +10,7 @@ from numba import prange
 from minigrad.kernels._jit import kernel, parallel_kernel
 from minigrad.kernels.geometry import pool_output_shape
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.windows import first_window, image_bands, run, span, window_settings
 
 
@@ -69,7 +70,7 @@ def _length(position, kernel_size, stride, padding, size, count_include_pad):
     return min(start + kernel_size, size) - max(start, 0)
 
 
-@kernel
+@subroutine
 def _avg_rows(x, y, count_include_pad, window, first, last):
     kh, kw, sh, sw, ph, pw = window
     height, width = x.shape[1:3]
@@ -96,7 +97,7 @@ def _avg_parallel(x, y, count_include_pad, window, tasks, parts):
         _avg_rows(x, y, count_include_pad, window, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
 
 
-@kernel
+@subroutine
 def _spread_bands(g, dx, bands, count_include_pad, window, first, last):
     kh, kw, sh, sw, ph, pw = window
     height, width = dx.shape[1:3]

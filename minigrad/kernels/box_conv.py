@@ -19,6 +19,7 @@ from minigrad.kernels.layout import as_nchw, channels_last, copy, empty_channels
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.pack import in_place
 from minigrad.kernels.plan import forward_axis, make_plan
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import filters_last, read_only
 
 
@@ -87,7 +88,7 @@ def _gather(
         )  # fmt: skip
 
 
-@kernel
+@subroutine
 def _gather_share(
     thread, y, x, clean, corners, w, w_group, w_panel, w_row, bias, frames, results, windows, groups, taps, run, x_rows,
     y_rows, pitch,
@@ -128,7 +129,7 @@ def _scatter(y, x, clean, clean_y, corners, w, windows, window, rows, columns, t
         _scatter_share(np.int64(thread), y, x, clean, clean_y, corners, w, windows, window, rows, columns, team)
 
 
-@kernel
+@subroutine
 def _scatter_share(thread, y, x, clean, clean_y, corners, w, windows, window, rows, columns, team):
     """One thread's share of the boxes; around a result lies a margin for what changes add beyond it."""
     kh, kw, row_dilation, column_dilation = window

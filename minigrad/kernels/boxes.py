@@ -8,10 +8,11 @@ an image reads those columns of its weight alone that belong to it.
 import numba
 import numpy as np
 
-from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.layout import as_nchw, channels_last, copy, empty_channels_last
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.pack import pack
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import read_only
 from minigrad.kernels.windows import run
 
@@ -139,7 +140,7 @@ def _same_corner(corners, extents):
     return members, extents[:, members].max(2)
 
 
-@kernel
+@subroutine
 def _cut(x, which, tops, lefts, fill, y, first, last):
     (_, height, width, channels), (_, rows, columns, _), source, target = x.shape, y.shape, x.reshape(-1), y.reshape(-1)
     for r in range(first, last):
@@ -164,7 +165,7 @@ def _cut_parallel(x, which, tops, lefts, fill, y, tasks, parts):
         _cut(x, which, tops, lefts, fill, y, first, last)
 
 
-@kernel
+@subroutine
 def _paste(x, down, right, y, first, last):
     (_, rows, columns, channels), (_, height, width, _), source, target = x.shape, y.shape, x.reshape(-1), y.reshape(-1)
     for r in range(first, last):
@@ -183,7 +184,7 @@ def _paste_parallel(x, down, right, y, tasks, parts):
         _paste(x, down, right, y, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
 
 
-@kernel
+@subroutine
 def _enclose(differ, marks, tops, lefts, found, first, last):
     _, channels, height, width = marks.shape
     for box in range(first, last):
@@ -208,7 +209,7 @@ def _enclose_parallel(differ, marks, tops, lefts, found, tasks, parts):
         _enclose(differ, marks, tops, lefts, found, first, last)
 
 
-@kernel
+@subroutine
 def _subtract(x, tops, lefts, clean, which, change, ends, first, last):
     """The changes of some boxes, and the rows and columns (4, R) that hold those that are not zero, at least one."""
     (_, rows, columns, channels), (_, height, width, _) = x.shape, clean.shape
@@ -245,7 +246,7 @@ def _multiply(y, x, starts, pitch, rows, corners, extents, clean_y, which, w, w_
         )
 
 
-@kernel
+@subroutine
 def _multiply_share(thread, y, x, starts, pitch, rows, corners, extents, clean_y, which, w, w_panel, n, team):
     """One thread's share of the tiles, for every panel of columns, row of the box by row."""
     panel_columns, no_tap, flat = PANEL_BYTES // w.itemsize, np.zeros(1, np.int64), x.reshape(-1)

@@ -9,6 +9,7 @@ from numba import prange
 
 from minigrad.kernels._jit import kernel, parallel_kernel
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import read_only
 from minigrad.kernels.windows import run
 
@@ -94,7 +95,7 @@ def fold(row, total):
             total[c] += pixel[c]
 
 
-@kernel
+@subroutine
 def _affine_rows(x, channels, y, first, last):
     center, scale, shift = repeated(channels, x.shape[1])
     for r in range(first, last):
@@ -109,7 +110,7 @@ def _affine_parallel(x, channels, y, tasks, parts):
         _affine_rows(x, channels, y, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
 
 
-@kernel
+@subroutine
 def _sum_images(g, x, channels, sums, first, last):
     center, one, two = np.empty(x.shape[2], x.dtype), np.empty(x.shape[2], x.dtype), np.empty(x.shape[2], x.dtype)
     repeat(channels, center)

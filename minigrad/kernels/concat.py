@@ -6,9 +6,10 @@ In channels-last memory a pixel of the result is a run of each operand's channel
 import numpy as np
 from numba import prange
 
-from minigrad.kernels._jit import kernel, parallel_kernel
+from minigrad.kernels._jit import parallel_kernel
 from minigrad.kernels.elementwise import relu_line
 from minigrad.kernels.layout import as_nchw, channels_last, copy, empty_channels_last
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.windows import run
 
 
@@ -37,7 +38,7 @@ def concat_channels(xs, rectified):
     return as_nchw(y)
 
 
-@kernel
+@subroutine
 def _write(y, x, at, rectify, first, last):
     for p in range(first, last):
         pixel = y[p, at : at + x.shape[1]]

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from minigrad.kernels import winograd
-from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.geometry import conv_output_size
 from minigrad.kernels.layout import channels_last
@@ -15,6 +15,7 @@ from minigrad.kernels.pack import in_place, pack
 from minigrad.kernels.plan import backward_axes, forward_axis, make_plan, split_images
 from minigrad.kernels.queue import new_queue, take
 from minigrad.kernels.scatter import scatter, scattering_pays
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import filters_last, read_only
 
 PACK_BYTES = 512 * 1024  # filters larger than this do not stay in a core's cache next to the images, unless in panels
@@ -133,7 +134,7 @@ def _convolve(
         )  # fmt: skip
 
 
-@kernel
+@subroutine
 def _convolve_blocks(
     queue, y, x, w, w_group, w_panel, w_row, bias, frame, blocks, groups, edges, taps, run, x_rows, y_rows, pitch
 ):  # fmt: skip
@@ -148,7 +149,7 @@ def _convolve_blocks(
         item = take(queue)
 
 
-@kernel
+@subroutine
 def convolve_block(
     y, x, image, first, last, w, w_group, w_panel, w_row, bias, frame, groups, edges, taps, run, x_rows, y_rows, pitch
 ):  # fmt: skip

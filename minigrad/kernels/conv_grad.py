@@ -6,11 +6,12 @@ import numba
 import numpy as np
 
 from minigrad.kernels import winograd
-from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.layout import channels_last
 from minigrad.kernels.micro import PANEL_BYTES, tile
 from minigrad.kernels.plan import forward_axis, in_tiles, split_images
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import filters_first
 from minigrad.kernels.windows import run
 
@@ -111,7 +112,7 @@ def _correlate(x, g, dw, frames, blocks, groups, edges, steps, x_rows, y_rows, p
         _correlate_share(np.int64(thread), x, g, dw, frames, blocks, groups, edges, steps, x_rows, y_rows, pitch)
 
 
-@kernel
+@subroutine
 def _correlate_share(thread, x, g, dw, frames, blocks, groups, edges, steps, x_rows, y_rows, pitch):
     """One thread's share of the blocks of output rows."""
     images, out_rows, team = g.shape[0], g.shape[1], len(frames)
@@ -124,7 +125,7 @@ def _correlate_share(thread, x, g, dw, frames, blocks, groups, edges, steps, x_r
         )  # fmt: skip
 
 
-@kernel
+@subroutine
 def add_products(dw, x, image, first, g, frame, groups, edges, steps, x_rows, y_rows, pitch):
     """Copy the frame of the output rows from `first` on, whose cotangent is g (rows, OW, O), and add what they give."""
     rows, out_columns, out_channels = g.shape
@@ -143,7 +144,7 @@ def add_products(dw, x, image, first, g, frame, groups, edges, steps, x_rows, y_
                 )  # fmt: skip
 
 
-@kernel
+@subroutine
 def _sum_runs(g, sums, first, last):
     """Add up the runs of pixels from `first` to `last`, each into its row of sums."""
     for row in range(first, last):

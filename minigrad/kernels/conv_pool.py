@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from minigrad.kernels import winograd, winograd_pool
-from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.conv import conv2d_input_grad, convolve_block
 from minigrad.kernels.conv_grad import add_products, correlation
 from minigrad.kernels.geometry import conv_output_size
@@ -22,6 +22,7 @@ from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
 from minigrad.kernels.pack import in_place
 from minigrad.kernels.plan import forward_axis, make_plan
 from minigrad.kernels.queue import new_queue, take
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import filters_first, filters_last, read_only
 from minigrad.kernels.winners import add_up, hand_out, pool_rows, route_winners
 
@@ -168,7 +169,7 @@ def _convolve_and_pool(
         )  # fmt: skip
 
 
-@kernel
+@subroutine
 def _convolve_and_pool_images(
     queue, y, winners, pool, convolved, x, w, w_group, w_panel, w_row, bias, frame, groups, edges, taps, run, x_rows,
     y_rows, pitch,
@@ -189,10 +190,18 @@ def _correlate_winners(
     x, winners, g, pool, routed, sums, dw, frames, blocks, groups, edges, steps, x_rows, y_rows, pitch, shape
 ):  # fmt: skip
     for thread in numba.prange(len(frames)):
-        image, team = routed[thread], len(frames)
-        for n in range(np.int64(thread) * len(g) // team, (np.int64(thread) + 1) * len(g) // team):
-            hand_out(image, g[n], winners[n], pool, 0, g.shape[1])
-            add_products(
-                dw[thread], x, n, 0, image, frames[thread], groups, edges, steps, x_rows, y_rows, pitch
-            )
-            add_up(sums[thread], g[n], winners[n])
+        _correlate_images(
+            np.int64(thread), x, winners, g, pool, routed, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch
+        )
+
+
+@subroutine
+def _correlate_images(
+    thread, x, winners, g, pool, routed, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch
+):  # fmt: skip
+    """One thread's share of the images."""
+    image, team = routed[thread], len(frames)
+    for n in range(thread * len(g) // team, (thread + 1) * len(g) // team):
+        hand_out(image, g[n], winners[n], pool, 0, g.shape[1])
+        add_products(dw[thread], x, n, 0, image, frames[thread], groups, edges, steps, x_rows, y_rows, pitch)
+        add_up(sums[thread], g[n], winners[n])

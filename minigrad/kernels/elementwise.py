@@ -9,6 +9,7 @@ from numba import prange
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.layout import as_nchw, channels_last, flat, memory_axes, pixel_rows, unflatten
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.windows import run
 
 STEP = 64  # elements: a multiple of what an unrolled SIMD loop takes at once
@@ -117,7 +118,7 @@ def _relu_gate_parallel(g, x, y, parts):
         _relu_gate(g[part], x[part], y[part])
 
 
-@kernel
+@subroutine
 def _gate_rows(g, pitch, x, y, first, last):
     for p in range(first, last):
         _relu_gate(g[p * pitch : p * pitch + x.shape[1]], x[p], y[p])

@@ -1,10 +1,10 @@
 """A frame: the pixels that a convolution needs just now, copied side by side with zeros where its padding lies."""
 
-from minigrad.kernels._jit import kernel
 from minigrad.kernels.layout import copy
+from minigrad.kernels.subroutine import subroutine
 
 
-@kernel
+@subroutine
 def fill_frame(frame, x, image, top, left, rows, columns):
     """Copy rows x columns pixels of an image, from (top, left) on, into the flat `frame`; zeros outside the image."""
     height, width, channels = x.shape[1:]

@@ -9,6 +9,7 @@ import numpy as np
 from numba import prange
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import read_only
 
 SERIAL = 1 << 14  # numbers; fewer are turned before the other threads have woken up
@@ -132,9 +133,14 @@ def copy(target, source):
 @parallel_kernel
 def _turn(x, y, parts):
     for t in prange(parts):
-        for n in range(np.int64(t) * len(x) // parts, (np.int64(t) + 1) * len(x) // parts):
-            matrix, result = x[n], y[n]
-            for j in range(result.shape[0]):
-                row = result[j]
-                for i in range(row.size):
-                    row[i] = matrix[i, j]
+        _turn_matrices(x, y, np.int64(t) * len(x) // parts, (np.int64(t) + 1) * len(x) // parts)
+
+
+@subroutine
+def _turn_matrices(x, y, first, last):
+    for n in range(first, last):
+        matrix, result = x[n], y[n]
+        for j in range(result.shape[0]):
+            row = result[j]
+            for i in range(row.size):
+                row[i] = matrix[i, j]

@@ -18,10 +18,11 @@ the input gradient loses (0.22, 0.28, 0.32).
 import numba
 import numpy as np
 
-from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.pack import in_place, pack
 from minigrad.kernels.queue import new_queue, take
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import read_only
 
 BANDS = 8  # for each thread to take, one by one
@@ -85,7 +86,7 @@ def _multiply(queue, y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row,
         _multiply_bands(queue, y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, team)
 
 
-@kernel
+@subroutine
 def _multiply_bands(queue, y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, team):
     """One thread's work: bands of the longer side of the product, as long as there are any."""
     tiles, panels, item = -(-m // ROWS), -(-n // (PANEL_BYTES // b.itemsize)), take(queue)
@@ -98,7 +99,7 @@ def _multiply_bands(queue, y, a, m, k, n, a_row, a_column, b, b_group, b_panel, 
         item = take(queue)
 
 
-@kernel
+@subroutine
 def _multiply_band(
     y, a, m, k, n, a_row, a_column, b, b_panel, b_row, bias, turned, first_tile, last_tile, first_panel, last_panel
 ):

@@ -18,6 +18,7 @@ from numba import prange
 from minigrad.kernels._jit import kernel, parallel_kernel
 from minigrad.kernels.channels import channel_sums, fold, repeat, repeated
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import read_only
 from minigrad.kernels.windows import run
 
@@ -78,7 +79,7 @@ def batch_norm_grads(g, x, moments, weight, eps):
     return as_nchw(dx), projected.astype(x.dtype), total.astype(x.dtype)
 
 
-@kernel
+@subroutine
 def _image_sums(x, sums, first, last):
     rows, length = x.shape[1:]
     channels = sums.shape[2]
@@ -130,7 +131,7 @@ def _merge(sums, moments):
         moments[0, c], moments[1, c] = mean, variance / images
 
 
-@kernel
+@subroutine
 def _send_back(g, x, channels, dx, first, last):
     scale, center, along, shift = repeated(channels, x.shape[1])
     for r in range(first, last):

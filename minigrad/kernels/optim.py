@@ -8,9 +8,10 @@ as much as the whole fused loop. Settings are rounded to the parameter's dtype o
 import numpy as np
 from numba import prange
 
-from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.elementwise import SERIAL, share
 from minigrad.kernels.layout import flat, memory_axes, unflatten
+from minigrad.kernels.subroutine import subroutine
 
 
 def adam_step(param, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, decoupled, step):
@@ -81,7 +82,7 @@ def _run(serial, parallel, overwritten, grad, settings):
             array[...] = unflatten(line, array.shape, axes)
 
 
-@kernel
+@subroutine
 def _adam(param, m, v, grad, keep, decay, rate1, beta2, rate2, root2, eps, size):
     for i in range(param.size):
         p, g = param[i] * keep, grad[i]
@@ -100,7 +101,7 @@ def _adam_parallel(param, m, v, grad, keep, decay, rate1, beta2, rate2, root2, e
         _adam(param[part], m[part], v[part], grad[part], keep, decay, rate1, beta2, rate2, root2, eps, size)
 
 
-@kernel
+@subroutine
 def _descend(param, grad, lr, decay):
     for i in range(param.size):
         p, g = param[i], grad[i]
@@ -116,7 +117,7 @@ def _descend_parallel(param, grad, lr, decay, parts):
         _descend(param[part], grad[part], lr, decay)
 
 
-@kernel
+@subroutine
 def _roll(param, buf, grad, lr, decay, momentum, fresh, ahead):
     for i in range(param.size):
         p, g = param[i], grad[i]

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.micro import PANEL_BYTES
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import read_only
 
 SERIAL = 1 << 14  # numbers; fewer are copied before the other threads have woken up
@@ -70,7 +71,7 @@ def _pack(packed, memory, taps, run, row, column, group, panels, columns, team):
         _pack_share(np.int64(thread), packed, memory, taps, run, row, column, group, panels, columns, team)
 
 
-@kernel
+@subroutine
 def _pack_share(thread, packed, memory, taps, run, row, column, group, panels, columns, team):
     """One thread's share of the stretches of rows of all panels."""
     width, stretches = packed.shape[2], -(-run // STRETCH)

@@ -16,6 +16,7 @@ from numba import prange
 from minigrad.kernels._jit import kernel, parallel_kernel
 from minigrad.kernels.geometry import pool_output_shape
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.windows import first_window, image_bands, run, span, window_settings
 
 NOBODY = np.int32(-1)  # the position of a winner that is none
@@ -124,7 +125,7 @@ def _routed(g, x, gated, kernel_size, stride, padding):
     return as_nchw(dx)
 
 
-@kernel
+@subroutine
 def _max_rows(x, y, floor, window, first, last):
     kh, kw, sh, sw, ph, pw = window
     for row in range(first, last):
@@ -195,7 +196,7 @@ def _find_winners(image, r, gated, window, winner, best):
                 winner[s, c] = winner[s, c] if best[s, c] > 0 else NOBODY
 
 
-@kernel
+@subroutine
 def _route_bands(g, x, dx, gated, bands, window, first, last):
     height, (winner, best) = x.shape[1], _scratch(g, x)
     for task in range(first, last):
@@ -245,7 +246,7 @@ def _route_parallel(g, x, dx, gated, bands, window, tasks, parts):
         _route_bands(g, x, dx, gated, bands, window, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
 
 
-@kernel
+@subroutine
 def _collect_rows(v, x, y, window, first, last):
     kh, kw, sh, sw, ph, pw = window
     height, width, channels = x.shape[1:]

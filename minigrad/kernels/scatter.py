@@ -13,6 +13,7 @@ from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.pack import pack
 from minigrad.kernels.plan import FRAME_BYTES
+from minigrad.kernels.subroutine import subroutine
 
 
 def scattering_pays(gathered, out_pixels, kernel_size, channels, out_channels, itemsize):
@@ -66,7 +67,7 @@ def _scatter(dx, g, w, w_group, w_panel, w_row, zeros, products, bands, chunk, w
         _scatter_share(np.int64(thread), dx, g, w, w_panel, w_row, zeros, products, bands, chunk, window)
 
 
-@kernel
+@subroutine
 def _scatter_share(thread, dx, g, w, w_panel, w_row, zeros, products, bands, chunk, window):
     """One thread's share of the bands of input rows; output rows that reach into two bands are multiplied twice."""
     images, height, width, channels = dx.shape

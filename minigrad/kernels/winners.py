@@ -12,6 +12,7 @@ import numpy as np
 
 from minigrad.kernels._jit import kernel, parallel_kernel
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.windows import run
 
 NOBODY = 255
@@ -72,7 +73,7 @@ def _tall(images):
     return images.reshape(-1, *images.shape[2:])
 
 
-@kernel
+@subroutine
 def pool_rows(image, y, winners, pool, first, last):
     """Pool the positive numbers of an image (H, W, C) for the rows from `first` to `last` of y, and note who won."""
     columns, channels = y.shape[1:]
@@ -115,7 +116,7 @@ def _challenge(best, position, value, tap):
     return value if (value > best) | unknown else best, tap if value > best else position
 
 
-@kernel
+@subroutine
 def hand_out(image, g, winners, pool, first, last):
     """Write rows `first` to `last` of g (PH, PW, C) where their winners are in an image, and zeros elsewhere."""
     columns, channels = g.shape[1:]
@@ -138,7 +139,7 @@ def _hand_out_parallel(image, g, winners, pool, tasks, parts):
         hand_out(image, g, winners, pool, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
 
 
-@kernel
+@subroutine
 def add_up(sums, g, winners):
     """Add the cotangents that have a winner, channel by channel: a row in its own precision, rows in float64."""
     columns, channels = g.shape[1:]

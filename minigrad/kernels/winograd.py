@@ -38,6 +38,7 @@ from minigrad.kernels.linear import matmul
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.plan import in_tiles
 from minigrad.kernels.queue import new_queue, take
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.transform import LANES, make_transform
 from minigrad.kernels.weights import read_only
 
@@ -155,7 +156,7 @@ def _convolve(queue, y, x, u, bias, v_rows, m_rows, blocks, padding, team):
         _convolve_blocks(queue, y, x, u, bias, v_rows, m_rows, blocks, padding)
 
 
-@kernel
+@subroutine
 def _convolve_blocks(queue, y, x, u, bias, v_rows, m_rows, blocks, padding):
     """One thread's work: blocks of rows of tiles, as long as there are any."""
     frame, v, m = memory(y.shape, x.shape[3], blocks, x.dtype)
@@ -200,7 +201,7 @@ def place(item, blocks, height):
     return image, block * down // blocks, (block + 1) * down // blocks
 
 
-@kernel
+@subroutine
 def convolve_block(y, frame, channels, u, bias, v, m, v_rows, m_rows):
     """Write a few rows y (rows, OW, O), whose tiles look at a frame of two more rows and columns than they have."""
     height, width, filters = y.shape
@@ -249,7 +250,7 @@ def _correlate(x, g, du, v_rows, u_rows, blocks, padding):
         _correlate_blocks(np.int64(t), x, g, du, v_rows, u_rows, blocks, padding)
 
 
-@kernel
+@subroutine
 def _correlate_blocks(thread, x, g, du, v_rows, u_rows, blocks, padding):
     """One thread's share of the blocks."""
     frame, v, h = memory(g.shape, x.shape[3], blocks, x.dtype)
@@ -263,7 +264,7 @@ def _correlate_blocks(thread, x, g, du, v_rows, u_rows, blocks, padding):
         correlate_block(du[thread], frame, down, across, v, h, x.shape[3], g.shape[3], v_rows, u_rows)
 
 
-@kernel
+@subroutine
 def correlate_block(du, frame, down, across, v, h, channels, filters, v_rows, u_rows):
     """Add V^T (A g A^T) for down x across tiles to U's gradient; `frame` holds g (2 * down, 2 * across, O)."""
     plane, no_taps, panel = v.size // channels // PLANES, np.zeros(1, np.int64), PANEL_BYTES // 4

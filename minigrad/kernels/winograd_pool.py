@@ -9,9 +9,10 @@ import numba
 import numpy as np
 
 from minigrad.kernels import winograd
-from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.queue import new_queue, take
+from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.winners import add_up, hand_out, pool_rows
 from minigrad.kernels.winograd import (
     PLANES,
@@ -73,7 +74,7 @@ def _convolve(queue, y, x, winners, pooled, u, bias, v_rows, m_rows, blocks, pad
         _convolve_blocks(queue, y, x, winners, pooled, u, bias, v_rows, m_rows, blocks, padding, pool)
 
 
-@kernel
+@subroutine
 def _convolve_blocks(queue, y, x, winners, pooled, u, bias, v_rows, m_rows, blocks, padding, pool):
     """One thread's work: blocks of rows of a convolution, as long as there are any.
 
@@ -114,7 +115,7 @@ def _correlate_routed(x, g, winners, du, sums, v_rows, u_rows, blocks, padding, 
         _correlate_routed_blocks(np.int64(t), x, g, winners, du, sums, v_rows, u_rows, blocks, padding, pool)
 
 
-@kernel
+@subroutine
 def _correlate_routed_blocks(thread, x, g, winners, du, sums, v_rows, u_rows, blocks, padding, pool):
     """One thread's share of the blocks."""
     (images, height, across, filters), channels = g.shape, x.shape[3]

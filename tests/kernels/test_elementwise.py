@@ -82,7 +82,8 @@ def test_one_compilation_serves_every_memory_layout():
     ],
 )
 def test_float32_loops_never_touch_float64(loop, arrays, numbers):
-    fresh = numba.njit(error_model="numpy", fastmath={"reassoc", "contract", "nsz"})(loop.py_func)
+    python = getattr(loop, "compiled", loop).py_func
+    fresh = numba.njit(error_model="numpy", fastmath={"reassoc", "contract", "nsz"})(python)
     fresh.compile((numba.float32[::1],) * arrays + (numba.float32,) * numbers)
     (code,) = fresh.inspect_llvm().values()
     assert "fpext" not in code and "x double>" not in code

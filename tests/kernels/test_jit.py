@@ -56,7 +56,7 @@ def test_compiling_is_announced_once_and_loading_from_the_cache_is_silent(tmp_pa
 @pytest.mark.compiled
 def test_without_a_folder_to_write_kernels_work_uncached(monkeypatch, capsys):
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
-    monkeypatch.setattr(_jit._SayOnce, "said", False)
+    monkeypatch.setattr(_jit._Announcement, "said", False)
     monkeypatch.setattr(double, "__module__", "minigrad.somewhere")
     monkeypatch.setitem(sys.modules, "minigrad.somewhere", sys.modules[__name__])
     compiled = _jit.kernel(double)
@@ -70,7 +70,7 @@ def test_a_change_of_the_tile_recompiles_the_kernels_that_use_it(kernel, monkeyp
     """numba itself looks only at a kernel's own file."""
 
     def digest():
-        return _jit._stamped(kernel.py_func).__closure__[-1].cell_contents
+        return _jit._stamped(kernel.compiled.py_func).__closure__[-1].cell_contents
 
     before, changed = digest(), tmp_path / "micro.py"
     assert digest() == before

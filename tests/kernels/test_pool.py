@@ -122,8 +122,8 @@ def test_one_compilation_serves_every_memory_layout():
         for part in (x, x[:1, :2, :5]):
             g = kernels.max_pool2d(lay_out(part), *WINDOW)
             kernels.max_pool2d_route(lay_out(g), lay_out(part), *WINDOW)
-    for dispatcher in (pool._max_rows, pool._max_parallel.compiled, pool._route_bands, pool._route_parallel.compiled):
-        types = [signature[0].dtype for signature in dispatcher.signatures]
+    for function in (pool._max_rows, pool._max_parallel, pool._route_bands, pool._route_parallel):
+        types = [signature[0].dtype for signature in function.compiled.signatures]
         assert len(types) == len(set(types))
 
 
