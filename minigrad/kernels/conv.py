@@ -13,7 +13,7 @@ from minigrad.kernels.layout import channels_last
 from minigrad.kernels.micro import PANEL_BYTES, tile
 from minigrad.kernels.pack import in_place, pack
 from minigrad.kernels.plan import backward_axes, forward_axis, make_plan, split_images
-from minigrad.kernels.queue import new_queue, take
+from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.scatter import scatter, scattering_pays
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import filters_last, read_only
@@ -114,32 +114,37 @@ def _run(y, x, w, bias, rows, columns, groups):
     """Convolve x (N, H, W, C) with the Panels w, into the positions of y (N, OH, OW, O) that the two axes name."""
     images, _, _, channels = x.shape
     plan = make_plan(rows, columns, channels, channels // groups, y.shape[3])
-    team, tiles = threads(), len(plan.x_rows)
-    blocks = split_images(images, tiles, rows, plan.pitch * x.itemsize, team)
+    tiles = len(plan.x_rows)
+    blocks = split_images(images, tiles, rows, plan.pitch * x.itemsize, threads())
     starts = -(-tiles // blocks) * plan.x_rows.shape[1] // columns.count + 2  # rows of windows in a block, at the most
-    frames = np.empty((team, min(rows.span, starts * rows.step + rows.reach) * plan.pitch), x.dtype)
+    frame_size = min(rows.span, starts * rows.step + rows.reach) * plan.pitch
     bias = np.zeros(y.shape[3], x.dtype) if bias is None else np.ascontiguousarray(bias)
     edges = np.array([rows.near, columns.near, rows.reach])
-    _convolve(new_queue(), y.reshape(-1), x, *w, read_only(bias), frames, blocks, groups, edges, *plan)
+    multiplications = images * rows.count * columns.count * len(plan.taps) * plan.run * y.shape[3]
+    run_queue(
+        _convolve_blocks, _convolve, multiplications, y.reshape(-1), x, *w, read_only(bias), frame_size, blocks, groups,
+        edges, *plan,
+    )  # fmt: skip
 
 
 @parallel_kernel
 def _convolve(
-    queue, y, x, w, w_group, w_panel, w_row, bias, frames, blocks, groups, edges, taps, run, x_rows, y_rows, pitch
+    queue, y, x, w, w_group, w_panel, w_row, bias, frame_size, blocks, groups, edges, taps, run, x_rows, y_rows, pitch,
+    team,
 ):  # fmt: skip
-    for t in numba.prange(len(frames)):
+    for _ in numba.prange(team):
         _convolve_blocks(
-            queue, y, x, w, w_group, w_panel, w_row, bias, frames[t], blocks, groups, edges, taps, run, x_rows, y_rows,
+            queue, y, x, w, w_group, w_panel, w_row, bias, frame_size, blocks, groups, edges, taps, run, x_rows, y_rows,
             pitch,
         )  # fmt: skip
 
 
 @subroutine
 def _convolve_blocks(
-    queue, y, x, w, w_group, w_panel, w_row, bias, frame, blocks, groups, edges, taps, run, x_rows, y_rows, pitch
+    queue, y, x, w, w_group, w_panel, w_row, bias, frame_size, blocks, groups, edges, taps, run, x_rows, y_rows, pitch
 ):  # fmt: skip
     """One thread's work: blocks of tiles, as long as there are any."""
-    tiles, size, item = len(x_rows), len(y) // len(x), take(queue)
+    frame, tiles, size, item = np.empty(frame_size, x.dtype), len(x_rows), len(y) // len(x), take(queue)
     while item < len(x) * blocks:
         image, block = item // blocks, item % blocks
         convolve_block(

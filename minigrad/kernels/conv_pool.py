@@ -21,7 +21,7 @@ from minigrad.kernels.geometry import conv_output_size
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
 from minigrad.kernels.pack import in_place
 from minigrad.kernels.plan import forward_axis, make_plan
-from minigrad.kernels.queue import new_queue, take
+from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import filters_first, filters_last, read_only
 from minigrad.kernels.winners import add_up, hand_out, pool_rows, route_winners
@@ -86,11 +86,11 @@ def conv2d_relu_max_pool2d(x, weight, bias, window, pool):
     if y.size:
         plan = make_plan(rows, columns, channels, channels // groups, out_channels)
         bias = np.zeros(out_channels, x.dtype) if bias is None else np.ascontiguousarray(bias)
-        _convolve_and_pool(
-            new_queue(), y, winners, pool, np.empty((threads(), rows.count, columns.count, out_channels), x.dtype),
-            channels_last(x), *in_place(filters_last(weight), out_channels, out_channels // groups), read_only(bias),
-            np.empty((threads(), rows.span * plan.pitch), x.dtype), groups,
-            np.array([rows.near, columns.near, rows.reach]), *plan,
+        run_queue(
+            _convolve_and_pool_images, _convolve_and_pool, y.size * prod(pool) * len(plan.taps) * plan.run,
+            y, winners, pool, channels_last(x),
+            *in_place(filters_last(weight), out_channels, out_channels // groups), read_only(bias),
+            (rows.span, rows.count, columns.count), groups, np.array([rows.near, columns.near, rows.reach]), *plan,
         )  # fmt: skip
     return as_nchw(y), as_nchw(winners)
 
@@ -159,22 +159,23 @@ def conv2d_relu_max_pool2d_input_grad(g, winners, pool, weight, input_shape, str
 
 @parallel_kernel
 def _convolve_and_pool(
-    queue, y, winners, pool, convolved, x, w, w_group, w_panel, w_row, bias, frames, groups, edges, taps, run, x_rows,
-    y_rows, pitch,
+    queue, y, winners, pool, x, w, w_group, w_panel, w_row, bias, sizes, groups, edges, taps, run, x_rows, y_rows,
+    pitch, team,
 ):  # fmt: skip
-    for t in numba.prange(len(frames)):
+    for _ in numba.prange(team):
         _convolve_and_pool_images(
-            queue, y, winners, pool, convolved[t], x, w, w_group, w_panel, w_row, bias, frames[t], groups, edges, taps,
-            run, x_rows, y_rows, pitch,
+            queue, y, winners, pool, x, w, w_group, w_panel, w_row, bias, sizes, groups, edges, taps, run, x_rows,
+            y_rows, pitch,
         )  # fmt: skip
 
 
 @subroutine
 def _convolve_and_pool_images(
-    queue, y, winners, pool, convolved, x, w, w_group, w_panel, w_row, bias, frame, groups, edges, taps, run, x_rows,
-    y_rows, pitch,
+    queue, y, winners, pool, x, w, w_group, w_panel, w_row, bias, sizes, groups, edges, taps, run, x_rows, y_rows, pitch
 ):  # fmt: skip
-    """One thread's work: images, as long as there are any."""
+    """One thread's work: images, as long as there are any; `sizes`: rows of a frame, rows and columns of the result."""
+    span, height, width = sizes
+    frame, convolved = np.empty(span * pitch, x.dtype), np.empty((height, width, y.shape[3]), x.dtype)
     n = take(queue)
     while n < len(x):
         convolve_block(

@@ -19,14 +19,14 @@ import numba
 import numpy as np
 
 from minigrad.kernels._jit import parallel_kernel, threads
+from minigrad.kernels.matvec import matvec
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.pack import in_place, pack
-from minigrad.kernels.queue import new_queue, take
+from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import read_only
 
 BANDS = 8  # for each thread to take, one by one
-SERIAL = 1 << 19  # products; fewer are done before the other threads have woken up
 
 def matmul(a, b, bias=None):
     """Multiply two matrices, of one float dtype, and add a row to each row of the product.
@@ -48,10 +48,12 @@ def matmul(a, b, bias=None):
         ``(M, N)``, C-contiguous.
     """
     (m, k), n = a.shape, b.shape[1]
+    bias = np.zeros(n, a.dtype) if bias is None else np.ascontiguousarray(bias)
+    if m == 1 and b.T.flags.c_contiguous:
+        return matvec(b.T, np.ascontiguousarray(a[0]), bias)[None]
     y = np.empty((m, n), a.dtype)
     moved_straight = 0 if b.flags.c_contiguous else k * n
     moved_turned = m * n + (0 if a.flags.f_contiguous else m * k)
-    bias = np.zeros(n, a.dtype) if bias is None else np.ascontiguousarray(bias)
     if moved_straight <= moved_turned:
         _product(y, a, b, bias, turned=False)
     else:
@@ -74,24 +76,21 @@ def _product(y, a, b, bias, *, turned):
         y.reshape(-1), read_only(flat), m, k, n, a_row // a.itemsize, a_column // a.itemsize, *panels, read_only(bias),
         turned,
     )  # fmt: skip
-    if m * k * n < SERIAL:
-        _multiply_bands(new_queue(), *operands, 1)
-    else:
-        _multiply(new_queue(), *operands, threads())
+    run_queue(_multiply_bands, _multiply, m * k * n, *operands, BANDS * threads())
 
 
 @parallel_kernel
-def _multiply(queue, y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, team):
+def _multiply(queue, y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, bands, team):
     for _ in numba.prange(team):
-        _multiply_bands(queue, y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, team)
+        _multiply_bands(queue, y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, bands)
 
 
 @subroutine
-def _multiply_bands(queue, y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, team):
+def _multiply_bands(queue, y, a, m, k, n, a_row, a_column, b, b_group, b_panel, b_row, bias, turned, bands):
     """One thread's work: bands of the longer side of the product, as long as there are any."""
     tiles, panels, item = -(-m // ROWS), -(-n // (PANEL_BYTES // b.itemsize)), take(queue)
     count = tiles if m >= n else panels
-    band = max(1, count // (BANDS * team))
+    band = max(1, count // bands)
     while item * band < count:
         first, last = item * band, min(count, (item + 1) * band)
         rows, columns = ((first, last), (0, panels)) if m >= n else ((0, tiles), (first, last))

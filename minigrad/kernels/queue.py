@@ -14,10 +14,18 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from minigrad.kernels._jit import threads
 
-def new_queue():
-    """A queue nobody has taken from."""
-    return np.zeros(1, np.int64)
+SERIAL = 1 << 20  # multiplications; fewer are done before the other threads have woken up
+
+
+def run_queue(one_thread, every_thread, multiplications, *operands):
+    """Let one thread take all items, or every thread take what it can; both get a new queue and the operands."""
+    queue = np.zeros(1, np.int64)
+    if multiplications < SERIAL:
+        one_thread(queue, *operands)
+    else:
+        every_thread(queue, *operands, threads())
 
 
 def _take_numpy(queue):

@@ -37,7 +37,7 @@ from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.linear import matmul
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.plan import in_tiles
-from minigrad.kernels.queue import new_queue, take
+from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.transform import LANES, make_transform
 from minigrad.kernels.weights import read_only
@@ -97,7 +97,10 @@ def convolve(x, w, bias, padding):
     y = np.empty((images, height + 2 * padding[0] - 2, width + 2 * padding[1] - 2, w.shape[3]), x.dtype)
     blocks = cut(y.shape, x.shape[3])
     rows = block_rows(y.shape, x.shape[3], blocks)
-    _convolve(new_queue(), y, x, *transformed(w, bias), *rows, blocks, padding, threads())
+    run_queue(
+        _convolve_blocks, _convolve, multiplications(y.shape, x.shape[3]), y, x, *transformed(w, bias), *rows, blocks,
+        padding,
+    )  # fmt: skip
     return y
 
 
@@ -121,6 +124,12 @@ def weight_grad(x, g, padding):
 def transformed_back(du, channels, filters):
     """The gradient of the filters, from U's gradients of all threads, added in order."""
     return matmul(STRETCH.T, du.sum(0).reshape(PLANES, channels * filters)).reshape(3, 3, channels, filters)
+
+
+def multiplications(out_shape, channels):
+    """How many it takes, but for the transforms."""
+    images, height, width, filters = out_shape
+    return images * -(-height // 2) * -(-width // 2) * PLANES * channels * filters
 
 
 def cut(out_shape, channels):

@@ -11,7 +11,7 @@ import numpy as np
 from minigrad.kernels import winograd
 from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
-from minigrad.kernels.queue import new_queue, take
+from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.winners import add_up, hand_out, pool_rows
 from minigrad.kernels.winograd import (
@@ -42,7 +42,8 @@ def convolve(x, w, bias, padding):
     y, winners = np.empty(shape, x.dtype), np.empty(shape, np.uint8)
     blocks = winograd.cut(out, x.shape[3])
     filters = *winograd.transformed(w, bias), *winograd.block_rows(out, x.shape[3], blocks)
-    _convolve(new_queue(), y, x, winners, True, *filters, blocks, padding, POOL, threads())
+    cost = winograd.multiplications(out, x.shape[3])
+    run_queue(_convolve_blocks, _convolve, cost, y, x, winners, True, *filters, blocks, padding, POOL)
     return y, winners
 
 
@@ -53,7 +54,8 @@ def input_grad(g, winners, w, padding):
     blocks, turned = winograd.cut(dx.shape, filters), w[::-1, ::-1].swapaxes(2, 3)
     padding = 2 - padding[0], 2 - padding[1]
     turned = *winograd.transformed(turned, None), *winograd.block_rows(dx.shape, filters, blocks)
-    _convolve(new_queue(), dx, g, winners, False, *turned, blocks, padding, POOL, threads())
+    cost = winograd.multiplications(dx.shape, filters)
+    run_queue(_convolve_blocks, _convolve, cost, dx, g, winners, False, *turned, blocks, padding, POOL)
     return dx
 
 
