@@ -70,7 +70,7 @@ class Tensor:
     op, inputs : Op or None, tuple of Tensor
         What made it, from what; None and () for a leaf or where nothing was recorded.
     scope : str
-        Path of the module it was made in, such as ``features.3``; '' outside of any.
+        Path of the module it was made in, such as ``features.3``; '' outside of any, and where nothing was recorded.
     serial : int
         Creation counter: a tensor's inputs always have smaller ones.
     grad : Tensor or None

@@ -36,7 +36,9 @@ def linear(x, weight, bias=None):
     if bias and bias[0].shape != weight.shape[:1]:
         raise ValueError(f"linear: bias has shape {bias[0].shape}, expected {weight.shape[:1]} for weight "
                          f"{weight.shape}")
-    rows = x if x.ndim == 2 else reshape(x, prod(x.shape[:-1]), x.shape[-1])
+    if x.ndim == 2:
+        return ops.Linear()(x, weight, *bias)
+    rows = reshape(x, prod(x.shape[:-1]), x.shape[-1])
     return reshape(ops.Linear()(rows, weight, *bias), *x.shape[:-1], weight.shape[0])
 
 

@@ -27,6 +27,7 @@ from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import read_only
 
 BANDS = 8  # for each thread to take, one by one
+BAND_COST = 1 << 18  # multiplications that are worth a band of their own
 
 def matmul(a, b, bias=None):
     """Multiply two matrices, of one float dtype, and add a row to each row of the product.
@@ -76,7 +77,9 @@ def _product(y, a, b, bias, *, turned):
         y.reshape(-1), read_only(flat), m, k, n, a_row // a.itemsize, a_column // a.itemsize, *panels, read_only(bias),
         turned,
     )  # fmt: skip
-    run_queue(_multiply_bands, _multiply, m * k * n, *operands, BANDS * threads())
+    cost = m * k * n + m * k + k * n + m * n  # a number that comes from afar costs as much as a multiplication
+    bands = min(BANDS * threads(), 1 + cost // BAND_COST)
+    run_queue(_multiply_bands, _multiply, cost, *operands, bands)
 
 
 @parallel_kernel

@@ -21,13 +21,12 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 from minigrad.kernels._jit import parallel_kernel
-from minigrad.kernels.micro import VECTOR_BYTES
 from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.subroutine import subroutine
+from minigrad.kernels.vectors import VECTOR_BYTES, Vectors, loop, number
 from minigrad.kernels.weights import read_only
 
 BAND = 4  # vectors of rows for a thread to take at once
@@ -49,8 +48,7 @@ def matvec(w, x, bias):
         ``(M,)``.
     """
     y = np.empty(len(w), w.dtype)
-    cost = 2 * w.size  # every number comes from afar for one multiplication
-    run_queue(_take_bands, _take_all_bands, cost, y, read_only(w), read_only(x), read_only(bias))
+    run_queue(_take_bands, _take_all_bands, 2 * w.size, y, read_only(w), read_only(x), read_only(bias))
     return y
 
 
@@ -93,66 +91,27 @@ _few_rows = _few_rows_numpy if numba.config.DISABLE_JIT else _few_rows_llvm
 
 def _write(at, size, y, row, w, x, bias, count, length):
     """Write the loop over k, a vector of it at a time, and what is left of it in the end."""
-    index, lanes = ir.IntType(64), VECTOR_BYTES // size
-    scalar = ir.FloatType() if size == 4 else ir.DoubleType()
-    vector, zero = ir.VectorType(scalar, lanes), ir.Constant(index, 0)
-    align, kind = ir.Constant(ir.IntType(32), size), f"v{lanes}f{8 * size}"
-
-    def call(name, result, *values):
-        signature = ir.FunctionType(result, [value.type for value in values])
-        return at.call(get_or_insert_function(at.module, signature, f"llvm.{name}.{kind}"), values)
-
-    def spread(value):
-        one_lane = at.insert_element(ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, zero)
-        return at.shuffle_vector(one_lane, one_lane, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
-
-    def place(array, offset):
-        return at.bitcast(at.gep(array, [offset]), vector.as_pointer())
-
-    def lanes_below(number):
-        return at.icmp_signed("<", ir.Constant(ir.VectorType(index, lanes), list(range(lanes))), spread(number))
-
-    def load(array, offset, exists):
-        if exists is None:
-            return at.load(place(array, offset), align=size)
-        nothing = ir.Constant(vector, [0.0] * lanes)
-        return call("masked.load", vector, place(array, offset), align, exists, nothing)
-
-    def zipped(a, b, first):
-        order = [lane for i in range(first, first + lanes // 2) for lane in (i, lanes + i)]
-        return at.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), lanes), order))
+    scalar, lanes = ir.FloatType() if size == 4 else ir.DoubleType(), VECTOR_BYTES // size
+    registers = Vectors(at, scalar, lanes)
 
     def turned(block):
         for _ in range(lanes.bit_length() - 1):
-            pairs = list(zip(block[: lanes // 2], block[lanes // 2 :]))
-            block = [zipped(a, b, first) for a, b in pairs for first in (0, lanes // 2)]
+            pairs = zip(block[: lanes // 2], block[lanes // 2 :])
+            block = [half for a, b in pairs for half in registers.zip(a, b)]
         return block
 
     def add_block(sums, k, exists=None):
-        columns = turned([load(w, at.add(start, k), exists) for start in starts])
-        numbers = load(x, k, exists)
-        for i, column in enumerate(columns):
-            number = spread(at.extract_element(numbers, ir.Constant(index, i)))
-            sums = call("fmuladd", vector, number, column, sums)
+        numbers = registers.load(at.gep(x, [k]), exists)
+        for i, column in enumerate(turned([registers.load(at.gep(start, [k]), exists) for start in starts])):
+            sums = registers.multiply_add(registers.spread(at.extract_element(numbers, number(i))), column, sums)
         return sums
 
-    rows_left, last = at.sub(count, row), at.sub(count, ir.Constant(index, 1))
-    is_row = lanes_below(rows_left)
-    rows = [at.add(row, ir.Constant(index, i)) for i in range(lanes)]
-    starts = [at.mul(at.select(at.icmp_signed("<", r, count), r, last), length) for r in rows]
-    before, body, after = at.block, at.append_basic_block(), at.append_basic_block()
-    first_sums, whole = load(bias, row, is_row), at.and_(length, ir.Constant(index, -lanes))
-    at.cbranch(at.icmp_signed(">", whole, zero), body, after)
-    at.position_at_end(body)
-    k, sums = at.phi(index), at.phi(vector)
-    new_sums, new_k = add_block(sums, k), at.add(k, ir.Constant(index, lanes))
-    for phi, early, late in ((k, zero, new_k), (sums, first_sums, new_sums)):
-        phi.add_incoming(early, before)
-        phi.add_incoming(late, at.block)
-    at.cbranch(at.icmp_signed("<", new_k, whole), body, after)
-    at.position_at_end(after)
-    sums = at.phi(vector)
-    sums.add_incoming(first_sums, before)
-    sums.add_incoming(new_sums, body)
-    sums = add_block(sums, whole, lanes_below(at.sub(length, whole)))
-    call("masked.store", ir.VoidType(), sums, place(y, row), align, is_row)
+    is_row, last = registers.lanes_below(at.sub(count, row)), at.sub(count, number(1))
+    rows = [at.add(row, number(i)) for i in range(lanes)]
+    starts = [at.gep(w, [at.mul(at.select(at.icmp_signed("<", r, count), r, last), length)]) for r in rows]
+    blocks = at.sdiv(length, number(lanes))
+    block, (sums,), end = loop(at, blocks, [registers.load(at.gep(bias, [row]), is_row)])
+    (sums,) = end([add_block(sums, at.mul(block, number(lanes)))])
+    whole = at.mul(blocks, number(lanes))
+    sums = add_block(sums, whole, registers.lanes_below(at.sub(length, whole)))
+    registers.store(sums, at.gep(y, [row]), is_row)

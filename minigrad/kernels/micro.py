@@ -19,33 +19,18 @@ what k runs over is told by offsets only, so the same tile serves
 * a convolution's weight gradient: a row is one weight of the filter, k runs over the pixels of the output.
 
 `tile_numpy` says it in NumPy, and stands in where numba is switched off (NUMBA_DISABLE_JIT=1). `tile` is the same in
-LLVM instructions, because no compiler keeps a plain loop's sums in registers this way. Sources: K. Goto and R. van de
+LLVM instructions. Sources: K. Goto and R. van de
 Geijn, "Anatomy of high-performance matrix multiplication", 2008; M. Dukhan, "The indirect convolution algorithm", 2019.
 """
 
-import llvmlite.binding as llvm
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
+from minigrad.kernels.vectors import INDEX, ROWS, VECTOR_BYTES, Vectors, loop, number
 
-def _machine():
-    """(bytes of a vector register, rows of the tile) for the CPU that numba compiles for."""
-    features = numba.config.CPU_FEATURES
-    if features is None:
-        features = llvm.get_host_cpu_features().flatten()
-    on = set(features.split(","))
-    if "+avx512f" in on:
-        return 64, 8  # 32 registers: 16 sums, 2 weights, 8 spread numbers
-    if "+avx" in on:
-        return 32, 6  # 16 registers: 12 sums, 2 weights, 1 spread number
-    return 16, 8 if "+neon" in on else 6
-
-
-VECTOR_BYTES, ROWS = _machine()
 PANEL_BYTES = 2 * VECTOR_BYTES  # the columns one tile can hold
 
 
@@ -105,11 +90,11 @@ tile = tile_numpy if numba.config.DISABLE_JIT else _tile_llvm
 
 def _define(module, scalar):
     """The tile as an LLVM function of this module: four bodies, for one or two vectors, the last one full or not."""
-    name, index = f"register_tile_{scalar}", ir.IntType(64)
+    name = f"register_tile_{scalar}"
     if name in module.globals:
         return module.globals[name]
-    numbers, offsets = scalar.as_pointer(), index.as_pointer()
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [numbers] * 4 + [offsets] * 4 + [index] * 5), name)
+    numbers, offsets = scalar.as_pointer(), INDEX.as_pointer()
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [numbers] * 4 + [offsets] * 4 + [INDEX] * 5), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
     lanes = VECTOR_BYTES // (4 if scalar == ir.FloatType() else 8)
@@ -117,7 +102,7 @@ def _define(module, scalar):
     cols = function.args[-1]
     for vectors in (2, 1):
         for masked in (False, True):
-            fits = at.icmp_signed(">" if masked else "==", cols, ir.Constant(index, (vectors - masked) * lanes))
+            fits = at.icmp_signed(">" if masked else "==", cols, number((vectors - masked) * lanes))
             with at.if_then(fits):
                 _body(at, function, scalar, lanes, vectors, masked)
                 at.ret_void()
@@ -128,78 +113,29 @@ def _define(module, scalar):
 def _body(at, function, scalar, lanes, vectors, masked):
     """Write the loops of one tile of `vectors` vectors a row; `masked`: the last of them is cut off at `cols`."""
     y, b, x, w, y_rows, b_rows, x_rows, taps, count, run, step, w_row, cols = function.args
-    index, vector = ir.IntType(64), ir.VectorType(scalar, lanes)
-    zero, one, size = ir.Constant(index, 0), ir.Constant(index, 1), VECTOR_BYTES // lanes
-    align, kind = ir.Constant(ir.IntType(32), size), f"v{lanes}f{8 * size}"
-    spots = [(m, v) for m in range(ROWS) for v in range(vectors)]
-
-    def call(name, result, *values):
-        signature = ir.FunctionType(result, [value.type for value in values])
-        return at.call(get_or_insert_function(at.module, signature, f"llvm.{name}.{kind}"), values)
-
-    def spread(value):
-        one_lane = at.insert_element(ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, zero)
-        return at.shuffle_vector(one_lane, one_lane, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
-
+    registers, spots = Vectors(at, scalar, lanes), [(m, v) for m in range(ROWS) for v in range(vectors)]
+    exists = [None] * vectors
     if masked:
-        left = at.sub(cols, ir.Constant(index, (vectors - 1) * lanes))
-        exists = at.icmp_signed("<", ir.Constant(ir.VectorType(index, lanes), list(range(lanes))), spread(left))
-
-    def vector_at(pointer, v):
-        return at.bitcast(at.gep(pointer, [ir.Constant(index, v * lanes)]), vector.as_pointer())
+        exists[-1] = registers.lanes_below(at.sub(cols, number((vectors - 1) * lanes)))
 
     def load(pointer, v):
-        if masked and v == vectors - 1:
-            nothing = ir.Constant(vector, [0.0] * lanes)
-            return call("masked.load", vector, vector_at(pointer, v), align, exists, nothing)
-        return at.load(vector_at(pointer, v), align=size)
-
-    def store(value, pointer, v):
-        if masked and v == vectors - 1:
-            call("masked.store", ir.VoidType(), value, vector_at(pointer, v), align, exists)
-        else:
-            at.store(value, vector_at(pointer, v), align=size)
+        return registers.load(at.gep(pointer, [number(v * lanes)]), exists[v])
 
     def row(pointer, rows, m):
-        return at.gep(pointer, [at.load(at.gep(rows, [ir.Constant(index, m)]))])
-
-    def loop(start, end, state):
-        """Open a counted loop; returns its counter, its copies of `state`, and a function that closes it."""
-        before = at.block
-        body, after = (at.append_basic_block() for _ in range(2))
-        at.cbranch(at.icmp_signed("<", start, end), body, after)
-        at.position_at_end(body)
-        inside = [at.phi(value.type) for value in [start, *state]]
-        for phi, value in zip(inside, [start, *state]):
-            phi.add_incoming(value, before)
-
-        def close(new_state):
-            following = [at.add(inside[0], one), *new_state]
-            for phi, value in zip(inside, following):
-                phi.add_incoming(value, at.block)
-            last = at.block
-            at.cbranch(at.icmp_signed("<", following[0], end), body, after)
-            at.position_at_end(after)
-            result = [at.phi(value.type) for value in state]
-            for phi, early, late in zip(result, state, new_state):
-                phi.add_incoming(early, before)
-                phi.add_incoming(late, last)
-            return result
-
-        return inside[0], inside[1:], close
+        return at.gep(pointer, [at.load(at.gep(rows, [number(m)]))])
 
     b_starts = [row(b, b_rows, m) for m in range(ROWS)]
     sums = [load(b_starts[m], v) for m, v in spots]
     x_starts = [row(x, x_rows, m) for m in range(ROWS)]
-    t, (w_now, *sums), end_taps = loop(zero, count, [w, *sums])  # for t in range(len(taps))
+    t, (w_now, *sums), end_taps = loop(at, count, [w, *sums])  # for t in range(len(taps))
     tap = at.load(at.gep(taps, [t]))
     x_runs = [at.gep(start, [tap]) for start in x_starts]
-    _, (w_now, along, *sums), end_run = loop(zero, run, [w_now, zero, *sums])  # for r in range(run), along = r * step
+    _, (w_now, along, *sums), end_run = loop(at, run, [w_now, number(0), *sums])  # for r in range(run)
     weights = [load(w_now, v) for v in range(vectors)]
-    numbers = [spread(at.load(at.gep(x_runs[m], [along]))) for m in range(ROWS)]
-    sums = [call("fmuladd", vector, numbers[m], weights[v], total) for (m, v), total in zip(spots, sums)]
+    numbers = [registers.spread(at.load(at.gep(x_runs[m], [along]))) for m in range(ROWS)]
+    sums = [registers.multiply_add(numbers[m], weights[v], total) for (m, v), total in zip(spots, sums)]
     w_now, _, *sums = end_run([at.gep(w_now, [w_row]), at.add(along, step), *sums])
     _, *sums = end_taps([w_now, *sums])
     y_starts = [row(y, y_rows, m) for m in range(ROWS)]
     for (m, v), total in zip(spots, sums):
-        store(total, y_starts[m], v)
+        registers.store(total, at.gep(y_starts[m], [number(v * lanes)]), exists[v])

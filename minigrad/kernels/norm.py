@@ -67,6 +67,7 @@ def batch_norm_grads(g, x, moments, weight, eps):
         dx, channels-last; dweight and dbias, ``(C,)``.
     """
     n, c, h, w = x.shape
+    g, x = (as_nchw(channels_last(a)) for a in (g, x))  # once for both passes
     mean, inverse = moments[0], 1 / np.sqrt(moments[1] + np.float64(eps))
     total, projected = channel_sums(g, x, mean)
     projected *= inverse

@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from minigrad.kernels.micro import VECTOR_BYTES
+from minigrad.kernels.vectors import VECTOR_BYTES, Vectors, loop, number
 
 LANES = VECTOR_BYTES // 4  # channels come in multiples of it
 
@@ -61,18 +61,14 @@ def make_transform(signs):
 
 def _write(at, signs, y, y_place, x, x_place, channels):
     """Write the loop over the channels: load the grid, combine its rows, then its columns, store the results."""
-    index, vector = ir.IntType(64), ir.VectorType(ir.FloatType(), LANES)
-    before, body, after = at.block, *(at.append_basic_block() for _ in range(2))
-    at.cbranch(at.icmp_signed(">", channels, ir.Constant(index, 0)), body, after)
-    at.position_at_end(body)
-    channel = at.phi(index)
-    channel.add_incoming(ir.Constant(index, 0), before)
+    registers = Vectors(at, ir.FloatType(), LANES)
+    step, _, end = loop(at, at.sdiv(channels, number(LANES)), [])
+    channel = at.mul(step, number(LANES))
 
     def vector_at(array, place, i, j):
         start, row, column = place
-        offset = at.add(at.add(start, channel), at.add(at.mul(row, ir.Constant(index, i)),
-                                                       at.mul(column, ir.Constant(index, j))))
-        return at.bitcast(at.gep(array, [offset]), vector.as_pointer())
+        offset = at.add(at.mul(row, number(i)), at.mul(column, number(j)))
+        return at.gep(array, [at.add(at.add(start, channel), offset)])
 
     def combine(row, values):
         total = None
@@ -84,12 +80,9 @@ def _write(at, signs, y, y_place, x, x_place, channels):
         return total
 
     size = range(len(signs[0]))
-    grid = [[at.load(vector_at(x, x_place, a, b), align=4) for b in size] for a in size]
+    grid = [[registers.load(vector_at(x, x_place, a, b)) for b in size] for a in size]
     halfway = [[combine(row, [grid[a][b] for a in size]) for b in size] for row in signs]
     for i, line in enumerate(halfway):
         for j, row in enumerate(signs):
-            at.store(combine(row, line), vector_at(y, y_place, i, j), align=4)
-    following = at.add(channel, ir.Constant(index, LANES))
-    channel.add_incoming(following, at.block)
-    at.cbranch(at.icmp_signed("<", following, channels), body, after)
-    at.position_at_end(after)
+            registers.store(combine(row, line), vector_at(y, y_place, i, j))
+    end([])

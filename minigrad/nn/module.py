@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..tensor import Tensor, scope, setting
+from ..tensor import Tensor, recording, scope, setting
 
 _LATE = "num_batches_tracked"  # of batch norm; as in PyTorch it may be missing, since files before 0.4.1 lack it
 _paths = ContextVar("paths", default=MappingProxyType({}))  # id of module -> path, of the model that is running
@@ -43,6 +43,8 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward: define forward(self, x)")
 
     def __call__(self, *args, **kwargs):
+        if not recording.get() and _log.get() is None:
+            return self.forward(*args, **kwargs)  # nobody will ask in which module a tensor was made
         paths = _paths.get()
         if id(self) not in paths:  # not part of the model that is running, so a model of its own
             paths = {id(module): path for path, module in self.named_modules()}

@@ -1,0 +1,121 @@
+"""Instructions on vector registers, for kernels that are written in LLVM's language instead of Python.
+
+No compiler keeps the sums of a plain loop in registers the way these kernels need it, so they say which number is in
+which register. LLVM turns vectors of any length into what the machine has.
+"""
+
+import llvmlite.binding as llvm
+import numba
+from llvmlite import ir
+from numba.core.cgutils import get_or_insert_function
+
+INDEX = ir.IntType(64)
+
+
+def machine():
+    """(bytes of a vector register, rows of the register tile) for the CPU that numba compiles for."""
+    features = numba.config.CPU_FEATURES
+    if features is None:
+        features = llvm.get_host_cpu_features().flatten()
+    on = set(features.split(","))
+    if "+avx512f" in on:
+        return 64, 8  # 32 registers: 16 sums, 2 weights, 8 spread numbers
+    if "+avx" in on:
+        return 32, 6  # 16 registers: 12 sums, 2 weights, 1 spread number
+    return 16, 8 if "+neon" in on else 6
+
+
+VECTOR_BYTES, ROWS = machine()
+
+
+def number(value):
+    """A whole number as a constant."""
+    return ir.Constant(INDEX, value)
+
+
+def loop(at, count, state):
+    """Open a loop over range(count), whose body changes the values `state`.
+
+    Returns
+    -------
+    (value, list of value, function)
+        The counter, and the state, inside of the loop; and a function that takes the changed state, closes the loop and
+        returns the state after it.
+    """
+    before, body, after = at.block, at.append_basic_block(), at.append_basic_block()
+    at.cbranch(at.icmp_signed("<", number(0), count), body, after)
+    at.position_at_end(body)
+    start = [number(0), *state]
+    inside = [at.phi(value.type) for value in start]
+
+    def close(new_state):
+        last, following = at.block, [at.add(inside[0], number(1)), *new_state]
+        for phi, early, late in zip(inside, start, following):
+            phi.add_incoming(early, before)
+            phi.add_incoming(late, last)
+        at.cbranch(at.icmp_signed("<", following[0], count), body, after)
+        at.position_at_end(after)
+        result = [at.phi(value.type) for value in state]
+        for phi, early, late in zip(result, state, new_state):
+            phi.add_incoming(early, before)
+            phi.add_incoming(late, last)
+        return result
+
+    return inside[0], inside[1:], close
+
+
+class Vectors:
+    """Appends instructions on vectors of `lanes` numbers, of float32 or float64, at the place of an IRBuilder.
+
+    Where numbers are loaded or stored, `exists` may say for which lanes memory is there; others are zero, or dropped.
+    """
+
+    def __init__(self, at, scalar, lanes):
+        self.at, self.lanes, self.size = at, lanes, 4 if scalar == ir.FloatType() else 8
+        self.type, self.align = ir.VectorType(scalar, lanes), ir.Constant(ir.IntType(32), self.size)
+
+    def load(self, pointer, exists=None):
+        """The numbers from here on."""
+        if exists is None:
+            return self.at.load(self._seen(pointer), align=self.size)
+        nothing = ir.Constant(self.type, [0.0] * self.lanes)
+        return self._call("masked.load", self.type, self._seen(pointer), self.align, exists, nothing)
+
+    def store(self, value, pointer, exists=None):
+        """Write a vector from here on."""
+        if exists is None:
+            self.at.store(value, self._seen(pointer), align=self.size)
+        else:
+            self._call("masked.store", ir.VoidType(), value, self._seen(pointer), self.align, exists)
+
+    def multiply_add(self, a, b, total):
+        """a * b + total, rounded once where the machine can."""
+        return self._call("fmuladd", self.type, a, b, total)
+
+    def spread(self, value):
+        """The same number in every lane."""
+        nothing = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
+        lane = self.at.insert_element(nothing, value, number(0))
+        return self.at.shuffle_vector(lane, lane, self._order([0] * self.lanes))
+
+    def zip(self, a, b):
+        """Two vectors: a number of a and a number of b in turn, as long as there are any."""
+        order = [lane for i in range(self.lanes) for lane in (i, self.lanes + i)]
+        halves = order[: self.lanes], order[self.lanes :]
+        return [self.at.shuffle_vector(a, b, self._order(half)) for half in halves]
+
+    def lanes_below(self, count):
+        """Which lanes there are when only `count` numbers are left."""
+        lanes = ir.Constant(ir.VectorType(INDEX, self.lanes), list(range(self.lanes)))
+        return self.at.icmp_signed("<", lanes, self.spread(count))
+
+    def _order(self, lanes):
+        return ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), lanes)
+
+    def _seen(self, pointer):
+        return self.at.bitcast(pointer, self.type.as_pointer())
+
+    def _call(self, name, result, *values):
+        signature = ir.FunctionType(result, [value.type for value in values])
+        name = f"llvm.{name}.v{self.lanes}f{8 * self.size}"
+        return self.at.call(get_or_insert_function(self.at.module, signature, name), values)
