@@ -19,8 +19,8 @@ what k runs over is told by offsets only, so the same tile serves
 * a convolution's weight gradient: a row is one weight of the filter, k runs over the pixels of the output.
 
 `tile_numpy` says it in NumPy, and stands in where numba is switched off (NUMBA_DISABLE_JIT=1). `tile` is the same in
-LLVM instructions. Sources: K. Goto and R. van de
-Geijn, "Anatomy of high-performance matrix multiplication", 2008; M. Dukhan, "The indirect convolution algorithm", 2019.
+LLVM instructions (`vectors.py`). Sources: K. Goto and R. van de Geijn, "Anatomy of high-performance matrix
+multiplication", 2008; M. Dukhan, "The indirect convolution algorithm", 2019.
 """
 
 import numba

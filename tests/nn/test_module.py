@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from minigrad import Tensor, functional, grad, nn, tape, tensor
+from minigrad import Tensor, functional, grad, nn, no_grad, tape, tensor
 
 
 class Block(nn.Module):
@@ -99,6 +99,14 @@ def test_activations_of_lists_and_nested_models():
         "body.1.1",
         "head",
     ]
+
+
+def test_without_a_tape_activations_have_their_paths_all_the_same():
+    model = nn.Sequential(nn.Identity(), nn.Sequential(nn.ReLU()))
+    x = np.ones((1, 2), np.float32)
+    with no_grad():
+        assert model(x).scope == ""
+        assert list(model.named_activations(x)[1]) == ["0", "1.0", "1"]
 
 
 def test_a_model_that_raises_leaves_no_trace():
