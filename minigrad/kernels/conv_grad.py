@@ -1,5 +1,7 @@
 """Convolution's gradients with respect to the weight and the bias: sums over all pixels of a batch."""
 
+from functools import lru_cache
+from math import prod
 from typing import NamedTuple
 
 import numba
@@ -76,19 +78,24 @@ def correlation(x, g_shape, weight_shape, stride, padding, dilation, groups, blo
     out_channels, group_channels, *kernel_size = weight_shape
     rows, columns = (forward_axis(g_shape[1 + a], kernel_size[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
     (images, _, _, channels), team = x.shape, threads()
+    tables = _tables(rows, columns, channels, group_channels, out_channels)
     pitch = columns.span * channels
-    down, across = (np.arange(kernel_size[a]) * dilation[a] for a in (0, 1))
-    corners = np.add.outer(down * pitch, across * channels)
-    weights = np.add.outer(corners, np.arange(group_channels)).ravel()
     blocks = blocks or split_images(images, rows.count, rows, pitch * x.itemsize, team)
     starts = -(-rows.count // blocks)  # rows of windows in a block, at the most
-    return Correlation(
-        np.zeros((team, len(weights) * out_channels), x.dtype),
-        np.empty((team, ((starts - 1) * rows.step + rows.reach) * pitch), x.dtype), blocks, groups,
-        np.array([rows.near, columns.near, rows.reach]), np.array([rows.step, columns.step * channels]),
-        in_tiles(weights), in_tiles(np.arange(len(weights)) * out_channels), pitch,
-        (*kernel_size, group_channels, out_channels),
-    )  # fmt: skip
+    shape = *kernel_size, group_channels, out_channels
+    dw = np.zeros((team, prod(shape)), x.dtype)
+    frames = np.empty((team, ((starts - 1) * rows.step + rows.reach) * pitch), x.dtype)
+    return Correlation(dw, frames, blocks, groups, *tables, pitch, shape)
+
+
+@lru_cache(maxsize=256)
+def _tables(rows, columns, channels, group_channels, out_channels):
+    """(edges, steps, x_rows, y_rows) of a Correlation."""
+    down, across = np.array(rows.taps) - rows.near, np.array(columns.taps) - columns.near
+    corners = np.add.outer(down * columns.span * channels, across * channels)
+    weights = np.add.outer(corners, np.arange(group_channels)).ravel()
+    edges, steps = np.array([rows.near, columns.near, rows.reach]), np.array([rows.step, columns.step * channels])
+    return edges, steps, in_tiles(weights), in_tiles(np.arange(len(weights)) * out_channels)
 
 
 def channel_sum(g):

@@ -5,6 +5,8 @@ mean and walks the memory from one end to the other (`memory_axes`, `flat`). Nei
 already. Inputs are handed over read-only, because numba compiles a read-only and a writeable array separately.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numba import prange
 
@@ -87,11 +89,13 @@ def as_nchw(y):
 
 
 def memory_axes(x):
-    """List the axes of an array from the outermost in memory to the innermost; None if that is the order they have."""
-    if x.flags.c_contiguous:
-        return None
-    strides = x.strides
-    return sorted(range(x.ndim), key=lambda axis: -abs(strides[axis]))
+    """The axes of an array from the outermost in memory to the innermost; None if that is the order they have."""
+    return None if x.flags.c_contiguous else _outermost_first(x.strides)
+
+
+@lru_cache(maxsize=1024)
+def _outermost_first(strides):
+    return tuple(sorted(range(len(strides)), key=lambda axis: -abs(strides[axis])))
 
 
 def flat(x, axes, *, writeable=False):
@@ -120,7 +124,12 @@ def unflatten(line, shape, axes):
     """Undo `flat`: see a line as an array of `shape` whose axes lie in memory in the order `axes`."""
     if axes is None:
         return line.reshape(shape)
-    return line.reshape([shape[axis] for axis in axes]).transpose(np.argsort(axes))
+    return line.reshape([shape[axis] for axis in axes]).transpose(_inverse(axes))
+
+
+@lru_cache(maxsize=256)
+def _inverse(axes):
+    return tuple(np.argsort(axes).tolist())
 
 
 @kernel
