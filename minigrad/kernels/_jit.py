@@ -55,6 +55,14 @@ def ordered_kernel(function):
     return _compile(function, fastmath=False)
 
 
+def inlined_kernel(function):
+    """A serial function that is written into every caller before that is compiled, and is never compiled on its own.
+
+    For what works on `lanes`, which should not leave their registers. It costs less compile time than LLVM's inlining.
+    """
+    return _compile(function, inline="always")
+
+
 def parallel_kernel(function):
     """Compile a function that holds a `numba.prange`; calls from several Python threads take turns.
 

@@ -3,7 +3,8 @@
 The largest of each window needs no more than that. Its gradient needs to know *which* tap won: `_find_winners` plays
 every tournament of one output row again (cheaper than writing the winners down in the forward pass and reading them
 back, and the op stays free of saved arrays) and leaves each winner's position h * W + w in a small scratch row. `route`
-then sends the gradient there, `collect` reads from there.
+then sends the gradient there, `collect` reads from there. The usual windows, two by two and side by side, are routed
+without that row (`pairs`).
 
 Networks mostly pool what a rectifier gives, and the largest rectified number is the largest number, rectified. So the
 two kernels named `relu_max_pool2d` read the numbers *before* the rectifier: what it would write, and what its gate
@@ -16,6 +17,7 @@ from numba import prange
 from minigrad.kernels._jit import kernel, parallel_kernel
 from minigrad.kernels.geometry import pool_output_shape
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
+from minigrad.kernels.pairs import each_window, route_window
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.windows import first_window, image_bands, run, span, window_settings
 
@@ -198,11 +200,20 @@ def _find_winners(image, r, gated, window, winner, best):
 
 @subroutine
 def _route_bands(g, x, dx, gated, bands, window, first, last):
-    height, (winner, best) = x.shape[1], _scratch(g, x)
+    kh, kw, sh, sw, ph, pw = window
+    height, width = x.shape[1:3]
+    tiled = kh == sh and kw == sw and ph == pw == 0 and g.shape[1] * kh == height and g.shape[2] * kw == width
+    uncut = kh if tiled else 1  # rows between which no band ends
+    winner, best = _scratch(g, x)
     for task in range(first, last):
         n, band = task // bands, task % bands
-        start, stop = band * height // bands, (band + 1) * height // bands
-        _route_rows(g[n], x[n], dx[n, start:stop], start, stop, gated, window, winner, best)
+        start, stop = band * (height // uncut) // bands * uncut, (band + 1) * (height // uncut) // bands * uncut
+        if tiled and kh == kw == 2:
+            for r in range(start // 2, stop // 2):
+                up, low = 2 * r, 2 * r + 1
+                each_window(route_window, g[n, r], (g[n, r], x[n, up], x[n, low], dx[n, up], dx[n, low], gated))
+        else:
+            _route_rows(g[n], x[n], dx[n, start:stop], start, stop, gated, tiled, window, winner, best)
 
 
 @kernel
@@ -212,12 +223,11 @@ def _scratch(g, x):
 
 
 @kernel
-def _route_rows(g, image, out, start, stop, gated, window, winner, best):
+def _route_rows(g, image, out, start, stop, gated, tiled, window, winner, best):
     """Route one image's g (OH, OW, C) to the rows from `start` to `stop` of the image (H, W, C): these are `out`."""
     kh, kw, sh, sw, ph, pw = window
     height, width, channels = image.shape
     zero = g.dtype.type(0)
-    tiled = kh == sh and kw == sw and ph == pw == 0 and g.shape[0] * kh == height and g.shape[1] * kw == width
     if not tiled:  # some input lies in no window or in several
         out[:] = zero
     for r in range(first_window(start, kh, sh, ph), min((stop - 1 + ph) // sh + 1, g.shape[0])):

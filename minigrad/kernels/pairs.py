@@ -1,0 +1,90 @@
+"""Pools whose windows are two by two and lie side by side, as they mostly do: each window once, all in registers.
+
+A row of the pool belongs to a pair of rows of the image. `each_window` walks along it and hands a vector of channels of
+one window after the other to a function, which finds the winners (`pool_window`, `route_window`) or is told them
+(`hand_out_window`).
+"""
+
+from minigrad.kernels._jit import inlined_kernel
+from minigrad.kernels.lanes import choose, every, first, lane_count, load, spread, store
+
+
+@inlined_kernel
+def each_window(act, row, operands):
+    """Call ``act(at, left, right, lanes, operands)`` for all vectors of a row (OW, C) of the pool.
+
+    `at` is a vector's position in the row, `left` and `right` are those of the window's columns in rows of the image.
+    Where a pixel has fewer channels than a vector has lanes, the vector reaches over into the pixels that follow: they
+    come right when it is their turn. Only at the end of the row are vectors cut off, which is slower.
+    """
+    columns, channels = row.shape
+    size = lane_count(row)
+    if channels < size:
+        whole = max(0, columns - (size - 1) // channels)
+        for s in range(whole):
+            act(s * channels, 2 * s * channels, (2 * s + 1) * channels, every(row), operands)
+        for s in range(whole, columns):
+            act(s * channels, 2 * s * channels, (2 * s + 1) * channels, first(row, channels), operands)
+        return
+    whole, rest = channels // size, channels % size
+    for s in range(columns):
+        here = s * channels
+        for v in range(whole):
+            at = here + v * size
+            act(at, here + at, here + at + channels, every(row), operands)
+        if rest:
+            at = here + whole * size
+            act(at, here + at, here + at + channels, first(row, rest), operands)
+
+
+@inlined_kernel
+def pool_window(at, left, right, lanes, operands):
+    """Note the largest number, rectified, and the tap where it is, `nobody` where it is not positive."""
+    up, low, y, winners, nobody = operands
+    best, two, three, four = _play(up, low, left, right, lanes)
+    zero = spread(y.dtype.type(0), lanes)
+    tap = choose(two, spread(winners.dtype.type(1), lanes), spread(winners.dtype.type(0), lanes))
+    tap = choose(three, spread(winners.dtype.type(2), lanes), tap)
+    tap = choose(four, spread(winners.dtype.type(3), lanes), tap)
+    store(y, at, lanes, choose((best > zero) | (best != best), best, zero))
+    store(winners, at, lanes, choose(best > zero, tap, spread(winners.dtype.type(nobody), lanes)))
+
+
+@inlined_kernel
+def route_window(at, left, right, lanes, operands):
+    """Send a number to where the largest of the image is; if `gated`, only if that is positive."""
+    g, up, low, d_up, d_low, gated = operands
+    best, two, three, four = _play(up, low, left, right, lanes)
+    u, zero = load(g, at, lanes), spread(g.dtype.type(0), lanes)
+    if gated:
+        u = choose(best > zero, u, zero)
+    for_three = choose(four, zero, u)
+    for_two = choose(three, zero, for_three)
+    store(d_up, left, lanes, choose(two, zero, for_two))
+    store(d_up, right, lanes, choose(two, for_two, zero))
+    store(d_low, left, lanes, choose(three, for_three, zero))
+    store(d_low, right, lanes, choose(four, u, zero))
+
+
+@inlined_kernel
+def hand_out_window(at, left, right, lanes, operands):
+    """Send a number to the tap that a byte names."""
+    g, winners, up, low = operands
+    winner, u, zero = load(winners, at, lanes), load(g, at, lanes), spread(g.dtype.type(0), lanes)
+    store(up, left, lanes, choose(winner == spread(winners.dtype.type(0), lanes), u, zero))
+    store(up, right, lanes, choose(winner == spread(winners.dtype.type(1), lanes), u, zero))
+    store(low, left, lanes, choose(winner == spread(winners.dtype.type(2), lanes), u, zero))
+    store(low, right, lanes, choose(winner == spread(winners.dtype.type(3), lanes), u, zero))
+
+
+@inlined_kernel
+def _play(up, low, left, right, lanes):
+    """The largest number of a window, and whether the second, third and fourth tap beat those before them."""
+    best, b = load(up, left, lanes), load(up, right, lanes)
+    c, d = load(low, left, lanes), load(low, right, lanes)
+    two = (b > best) | (b != b)
+    best = choose(two, b, best)
+    three = (c > best) | (c != c)
+    best = choose(three, c, best)
+    four = (d > best) | (d != d)
+    return choose(four, d, best), two, three, four
