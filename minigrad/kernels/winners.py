@@ -12,6 +12,7 @@ import numpy as np
 
 from minigrad.kernels._jit import kernel, parallel_kernel
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
+from minigrad.kernels.pairs import each_window, hand_out_window, pool_window
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.windows import run
 
@@ -76,19 +77,16 @@ def _tall(images):
 @subroutine
 def pool_rows(image, y, winners, pool, first, last):
     """Pool the positive numbers of an image (H, W, C) for the rows from `first` to `last` of y, and note who won."""
+    if pool[0] == pool[1] == 2:
+        for r in range(first, last):
+            each_window(pool_window, y[r], (image[2 * r], image[2 * r + 1], y[r], winners[r], NOBODY))
+        return
     columns, channels = y.shape[1:]
     winner = np.empty((columns, channels), np.int32)
     for r in range(first, last):
-        out, up, low = y[r], image[r * pool[0]], image[r * pool[0] + pool[0] - 1]
+        out = y[r]
         for s in range(columns):
             left = s * pool[1]
-            if pool[0] == 2 and pool[1] == 2:  # the usual window, in registers
-                for c in range(channels):
-                    best, position = _challenge(out.dtype.type(0), np.int32(NOBODY), up[left, c], np.int32(0))
-                    best, position = _challenge(best, position, up[left + 1, c], np.int32(1))
-                    best, position = _challenge(best, position, low[left, c], np.int32(2))
-                    out[s, c], winner[s, c] = _challenge(best, position, low[left + 1, c], np.int32(3))
-                continue
             for c in range(channels):
                 out[s, c], winner[s, c] = 0, NOBODY
             for i in range(pool[0]):
@@ -119,6 +117,10 @@ def _challenge(best, position, value, tap):
 @subroutine
 def hand_out(image, g, winners, pool, first, last):
     """Write rows `first` to `last` of g (PH, PW, C) where their winners are in an image, and zeros elsewhere."""
+    if pool[0] == pool[1] == 2:
+        for r in range(first, last):
+            each_window(hand_out_window, g[r], (g[r], winners[r], image[2 * r], image[2 * r + 1]))
+        return
     columns, channels = g.shape[1:]
     zero = g.dtype.type(0)
     for r in range(first, last):

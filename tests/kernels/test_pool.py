@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from minigrad import kernels
 from minigrad.kernels import pool, reference
+from minigrad.kernels.winners import hand_out, pool_rows
 
 from .layouts import LAYOUTS, draw_values, pools
 
@@ -46,6 +47,46 @@ def test_a_rectifier_and_a_pool_in_one_pass_are_both_in_turn_to_the_bit(pool, da
     assert_array_equal(dx, reference.relu_max_pool2d_route(g, x, *window))
     assert not np.signbit(y[y == 0]).any()
     assert all(r.dtype == x.dtype and is_channels_last(r) for r in (y, dx))
+
+
+@given(
+    st.tuples(st.integers(1, 3), st.integers(1, 20), st.integers(1, 4), st.integers(1, 9)),
+    st.sampled_from([np.float32, np.float64]),
+    st.sampled_from(sorted(LAYOUTS)),
+    st.data(),
+)
+def test_windows_of_two_by_two_have_the_winners_of_their_definition_to_the_bit(shape, dtype, layout, data):
+    images, channels, height, width = shape
+    window, lay_out = ((2, 2), (2, 2), (0, 0), False), LAYOUTS[layout]
+    full = images, channels, 2 * height, 2 * width
+    x = lay_out(draw_values(data.draw, full, dtype, [np.nan, -np.inf, np.inf, -0.0]))
+    g = lay_out(draw_values(data.draw, shape, dtype, [np.nan, np.inf]))
+    assert_array_equal(kernels.max_pool2d_route(g, x, *window), reference.max_pool2d_route(g, x, *window))
+    y, winners = kernels.relu_max_pool2d_winners(x, (2, 2))
+    expected, theirs = reference.conv_pool.relu_max_pool2d_winners(x, (2, 2))
+    assert_array_equal(y, expected)
+    assert_array_equal(winners, theirs)
+    assert not np.signbit(y[y == 0]).any()
+    dx = kernels.route_winners(g, winners, (2, 2))
+    assert_array_equal(dx, reference.route_winners(g, winners, (2, 2)))
+    assert_array_equal(kernels.relu_max_pool2d_route(g, x, *window), dx)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 6, 7, 8, 9, 20])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_of_vectors_end_where_the_row_ends(channels, dtype):
+    rows, columns = slice(2, 4), 5
+    g = np.ones((6, columns, channels), dtype)
+    winners = np.full(g.shape, 3, np.uint8)
+    image = np.full((12, 2 * columns, channels), 7, dtype)
+    hand_out(image, g, winners, (2, 2), rows.start, rows.stop)
+    assert (image[:4] == 7).all() and (image[8:] == 7).all()
+    assert image[4:8].sum() == g[rows].sum()
+    y, noted = np.full(g.shape, 7, dtype), np.full(g.shape, 77, np.uint8)
+    pool_rows(image, y, noted, (2, 2), rows.start, rows.stop)
+    for untouched in (slice(0, 2), slice(4, 6)):
+        assert (y[untouched] == 7).all() and (noted[untouched] == 77).all()
+    assert (y[rows] == 1).all() and (noted[rows] == 3).all()
 
 
 @given(pools(special=[np.nan]), st.booleans(), st.data())
@@ -87,6 +128,14 @@ def test_large_images_take_the_parallel_loops(shape):
     assert_array_equal(kernels.avg_pool2d(x, *WINDOW, True), reference.avg_pool2d(x, *WINDOW, True))
     expected = reference.avg_pool2d_grad(y, x.shape, *WINDOW, True)
     assert_allclose(kernels.avg_pool2d_grad(y, x.shape, *WINDOW, True), expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("shape", [(1, 6, 150, 62), (1, 33, 38, 32), (33, 6, 14, 14)])
+def test_bands_of_a_large_image_do_not_part_its_windows(shape):
+    x, window = images(shape), ((2, 2), (2, 2), (0, 0), False)
+    y = reference.max_pool2d(x, *window)
+    assert_array_equal(kernels.max_pool2d_route(y, x, *window), reference.max_pool2d_route(y, x, *window))
 
 
 @pytest.mark.compiled
