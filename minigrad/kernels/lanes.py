@@ -17,10 +17,9 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
-from minigrad.kernels.micro import VECTOR_BYTES
+from minigrad.kernels.vectors import VECTOR_BYTES, Vectors, number
 
 LANE_BYTES = min(VECTOR_BYTES, 32)
 
@@ -55,16 +54,19 @@ class Lanes(types.Type):
 
     def __init__(self, scalar, count):
         super().__init__(f"{count} x {scalar}")
-        self.scalar, self.count, self.floating = scalar, count, scalar in types.real_domain
-        self.bits = 1 if scalar == types.boolean else scalar.bitwidth
-        number = {32: ir.FloatType(), 64: ir.DoubleType()}[self.bits] if self.floating else ir.IntType(self.bits)
-        self.vector = ir.VectorType(number, count)
+        self.scalar, self.count = scalar, count
+
+    def instructions(self, at):
+        """How to write what is done with such vectors."""
+        floats = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+        bits = 1 if self.scalar == types.boolean else self.scalar.bitwidth
+        return Vectors(at, floats.get(self.scalar) or ir.IntType(bits), self.count)
 
 
 @register_model(Lanes)
 class _InRegister(models.PrimitiveModel):
     def __init__(self, manager, kind):
-        super().__init__(manager, kind, kind.vector)
+        super().__init__(manager, kind, kind.instructions(None).type)
 
 
 def _mask(array):
@@ -74,22 +76,21 @@ def _mask(array):
 @intrinsic
 def _every_llvm(typing, array):
     kind = _mask(array)
-    return kind(array), lambda context, at, signature, arguments: ir.Constant(kind.vector, [1] * kind.count)
+    return kind(array), lambda context, at, signature, arguments: kind.instructions(at).lanes_below(number(kind.count))
 
 
 @intrinsic
 def _lane_count_llvm(typing, array):
     count = _mask(array).count
-    return types.intp(array), lambda context, at, signature, arguments: ir.Constant(ir.IntType(64), count)
+    return types.intp(array), lambda context, at, signature, arguments: number(count)
 
 
 @intrinsic
 def _first_llvm(typing, array, count):
-    kind, index = _mask(array), ir.IntType(32)
+    kind = _mask(array)
 
     def codegen(context, at, signature, arguments):
-        numbered = ir.Constant(ir.VectorType(index, kind.count), list(range(kind.count)))
-        return at.icmp_signed("<", numbered, _in_every_lane(at, at.trunc(arguments[1], index), kind.count))
+        return kind.instructions(at).lanes_below(arguments[1])
 
     return kind(array, types.intp), codegen
 
@@ -99,8 +100,7 @@ def _load_llvm(typing, array, position, lanes):
     kind = Lanes(array.dtype, lanes.count)
 
     def codegen(context, at, signature, arguments):
-        place = _place(context, at, array, *arguments[:2], kind)
-        return _call(at, "masked.load", kind, kind.vector, *place, arguments[2], ir.Constant(kind.vector, None))
+        return kind.instructions(at).load(_place(context, at, array, *arguments[:2]), arguments[2])
 
     return kind(array, types.intp, lanes), codegen
 
@@ -108,19 +108,20 @@ def _load_llvm(typing, array, position, lanes):
 @intrinsic
 def _store_llvm(typing, array, position, lanes, vector):
     def codegen(context, at, signature, arguments):
-        place = _place(context, at, array, *arguments[:2], vector)
-        _call(at, "masked.store", vector, ir.VoidType(), arguments[3], *place, arguments[2])
+        vector.instructions(at).store(arguments[3], _place(context, at, array, *arguments[:2]), arguments[2])
         return context.get_dummy_value()
 
     return types.void(array, types.intp, lanes, vector), codegen
 
 
 @intrinsic
-def _spread_llvm(typing, number, lanes):
-    def codegen(context, at, signature, arguments):
-        return _in_every_lane(at, arguments[0], lanes.count)
+def _spread_llvm(typing, value, lanes):
+    kind = Lanes(value, lanes.count)
 
-    return Lanes(number, lanes.count)(number, lanes), codegen
+    def codegen(context, at, signature, arguments):
+        return kind.instructions(at).spread(arguments[0])
+
+    return kind(value, lanes), codegen
 
 
 @intrinsic
@@ -128,23 +129,9 @@ def _choose_llvm(typing, condition, yes, no):
     return yes(condition, yes, no), lambda context, at, signature, arguments: at.select(*arguments)
 
 
-def _place(context, at, kind, array, position, lanes):
-    """A pointer to the vector at a position of an array, and how it is aligned."""
-    numbers = context.make_array(kind)(context, at, array).data
-    pointer = at.bitcast(at.gep(numbers, [position]), lanes.vector.as_pointer())
-    return pointer, ir.Constant(ir.IntType(32), lanes.bits // 8)
-
-
-def _call(at, name, lanes, result, *values):
-    signature = ir.FunctionType(result, [value.type for value in values])
-    name = f"llvm.{name}.v{lanes.count}{'f' if lanes.floating else 'i'}{lanes.bits}"
-    return at.call(get_or_insert_function(at.module, signature, name), values)
-
-
-def _in_every_lane(at, number, count):
-    index = ir.IntType(32)
-    one = at.insert_element(ir.Constant(ir.VectorType(number.type, count), ir.Undefined), number, ir.Constant(index, 0))
-    return at.shuffle_vector(one, one, ir.Constant(ir.VectorType(index, count), [0] * count))
+def _place(context, at, kind, array, position):
+    """A pointer to a position of an array."""
+    return at.gep(context.make_array(kind)(context, at, array).data, [position])
 
 
 def _teach_numba(function, write):

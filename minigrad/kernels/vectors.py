@@ -9,7 +9,7 @@ import numba
 from llvmlite import ir
 from numba.core.cgutils import get_or_insert_function
 
-INDEX = ir.IntType(64)
+INDEX, LANE = ir.IntType(64), ir.IntType(32)
 
 
 def machine():
@@ -65,20 +65,22 @@ def loop(at, count, state):
 
 
 class Vectors:
-    """Appends instructions on vectors of `lanes` numbers, of float32 or float64, at the place of an IRBuilder.
+    """Appends instructions on vectors of `lanes` numbers, of one LLVM type, at the place of an IRBuilder.
 
     Where numbers are loaded or stored, `exists` may say for which lanes memory is there; others are zero, or dropped.
     """
 
     def __init__(self, at, scalar, lanes):
-        self.at, self.lanes, self.size = at, lanes, 4 if scalar == ir.FloatType() else 8
+        self.at, self.lanes = at, lanes
+        self.kind = {ir.FloatType(): "f32", ir.DoubleType(): "f64"}.get(scalar) or f"i{scalar.width}"
+        self.size = int(self.kind[1:]) // 8
         self.type, self.align = ir.VectorType(scalar, lanes), ir.Constant(ir.IntType(32), self.size)
 
     def load(self, pointer, exists=None):
         """The numbers from here on."""
         if exists is None:
             return self.at.load(self._seen(pointer), align=self.size)
-        nothing = ir.Constant(self.type, [0.0] * self.lanes)
+        nothing = ir.Constant(self.type, None)
         return self._call("masked.load", self.type, self._seen(pointer), self.align, exists, nothing)
 
     def store(self, value, pointer, exists=None):
@@ -106,16 +108,15 @@ class Vectors:
 
     def lanes_below(self, count):
         """Which lanes there are when only `count` numbers are left."""
-        lanes = ir.Constant(ir.VectorType(INDEX, self.lanes), list(range(self.lanes)))
-        return self.at.icmp_signed("<", lanes, self.spread(count))
+        return self.at.icmp_signed("<", self._order(range(self.lanes)), self.spread(self.at.trunc(count, LANE)))
 
     def _order(self, lanes):
-        return ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), lanes)
+        return ir.Constant(ir.VectorType(LANE, self.lanes), list(lanes))
 
     def _seen(self, pointer):
         return self.at.bitcast(pointer, self.type.as_pointer())
 
     def _call(self, name, result, *values):
         signature = ir.FunctionType(result, [value.type for value in values])
-        name = f"llvm.{name}.v{self.lanes}f{8 * self.size}"
+        name = f"llvm.{name}.v{self.lanes}{self.kind}"
         return self.at.call(get_or_insert_function(self.at.module, signature, name), values)
