@@ -116,7 +116,7 @@ def conv2d_relu_max_pool2d_grads(x, winners, g, pool, weight_shape, stride, padd
     (ndarray, ndarray)
         ``(O, C / groups, kh, kw)``, in the memory order of `weight_layout`, and ``(O,)``.
     """
-    x, winners, g = (channels_last(a) for a in (x, winners, g))
+    x, winners, g = channels_last(x), _writeable(winners), channels_last(g)
     if by_tiles(weight_shape, x.dtype, stride, padding, dilation, groups, pool):
         dw, total = winograd_pool.weight_grad(x, g, winners, padding)
         return filters_first(dw), total
@@ -151,10 +151,15 @@ def conv2d_relu_max_pool2d_input_grad(g, winners, pool, weight, input_shape, str
         ``(N, C, H, W)``, channels-last in memory.
     """
     if by_tiles(weight.shape, g.dtype, stride, padding, dilation, groups, pool) and 0 not in input_shape:
-        winners = np.ascontiguousarray(winners.transpose(0, 2, 3, 1))  # writeable, as the kernel knows them forward
-        return as_nchw(winograd_pool.input_grad(channels_last(g), winners, filters_last(weight), padding))
+        g, winners = channels_last(g), _writeable(winners)
+        return as_nchw(winograd_pool.input_grad(g, winners, filters_last(weight), padding))
     routed = route_winners(g, winners, pool)
     return conv2d_input_grad(routed, weight, input_shape, stride, padding, dilation, groups)
+
+
+def _writeable(winners):
+    """Winners as (N, PH, PW, O), of the type that numba knows from where they are noted: each kernel compiles once."""
+    return np.ascontiguousarray(winners.transpose(0, 2, 3, 1))
 
 
 @parallel_kernel
