@@ -89,19 +89,29 @@ def _compile(function, **flags):
         return function
     function = _stamped(function)
     try:
-        return numba.njit(cache=True, **_FLAGS | flags)(function)
+        compiled = numba.njit(cache=True, **_FLAGS | flags)(function)
     except RuntimeError:  # "no locator available": numba found no folder that it may write
-        return numba.njit(**_FLAGS | flags)(function)
+        compiled = numba.njit(**_FLAGS | flags)(function)
+    compiled.add_overload = functools.partial(_add_overload, compiled)
+    return compiled
+
+
+def _add_overload(compiled, result):
+    """What must happen before a kernel is loaded must happen before its callers are: numba's cache does not say so."""
+    result.library._reload_init.update(result.reload_init)
+    type(compiled).add_overload(compiled, result)
 
 
 def _stamped(function):
-    """The same function with one more closure cell: a digest of the other kernel files whose functions it names.
+    """The same function with one more closure cell: a digest of the other kernel files whose functions it names, and of
+    those that say how kernels are compiled.
 
     numba recompiles a cached function when its own file or its closure changes, but not when a function that it calls
     from another file does. The cell, which the function never reads, closes that gap.
     """
     named = [function.__globals__.get(name) for name in function.__code__.co_names]
     files = {sys.modules[name].__file__ for name in _kernel_files(named, {function.__module__})}
+    files |= {__file__, str(Path(__file__).with_name("subroutine.py"))}
     digest = hashlib.sha256(b"".join(Path(file).read_bytes() for file in sorted(files))).hexdigest()
     code = function.__code__.replace(co_freevars=(*function.__code__.co_freevars, "digest"))
     cells = (*(function.__closure__ or ()), types.CellType(digest))

@@ -101,7 +101,7 @@ def _write(at, size, y, row, w, x, bias, count, length):
         return block
 
     def add_block(sums, k, exists=None):
-        numbers = registers.load(at.gep(x, [k]), exists)
+        numbers = registers.load(at.gep(x, [k]), exists, missing=-0.0)  # -0 * 0 changes no sum, not even one of -0
         for i, column in enumerate(turned([registers.load(at.gep(start, [k]), exists) for start in starts])):
             sums = registers.multiply_add(registers.spread(at.extract_element(numbers, number(i))), column, sums)
         return sums

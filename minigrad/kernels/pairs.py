@@ -19,6 +19,8 @@ def each_window(act, row, operands):
     """
     columns, channels = row.shape
     size = lane_count(row)
+    if channels == 0:
+        return
     if channels < size:
         whole = max(0, columns - (size - 1) // channels)
         for s in range(whole):

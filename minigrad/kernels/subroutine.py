@@ -12,12 +12,13 @@ A caller only *declares* a subroutine, by a name that holds its module and the t
 tells the linker which address the name stands for. A caller that comes from numba's cache needs the address as well:
 it carries a list of what to do before it is loaded (numba's ``reload_init``), to which each call adds a line.
 
-A call costs some nanoseconds, for the fields of its arrays go by way of the stack.
+A call costs some nanoseconds, for the fields of its arrays go by way of the stack. Other kernels tell its arguments
+apart by their places only, and none has a default.
 """
 
 import functools
 import inspect
-import sys
+from pathlib import Path
 
 import llvmlite.binding as llvm
 from numba import types
@@ -25,6 +26,8 @@ from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
 
 from minigrad.kernels._jit import kernel
+
+_known = {}  # subroutines by their names
 
 
 def subroutine(function):
@@ -40,7 +43,8 @@ def subroutine(function):
     def called_from_python(*arguments):
         return compiled(*arguments)
 
-    called_from_python.compiled = compiled
+    called_from_python.compiled, called_from_python.name = compiled, _name(function)
+    _known[called_from_python.name] = called_from_python
     _teach_numba(called_from_python)
     return called_from_python
 
@@ -61,12 +65,11 @@ def _teach_numba(function):
         kinds, convention = signature.args, context.call_conv
         known = _publish(function, kinds).fndesc
         declared = cgutils.get_or_insert_function(
-            at.module, convention.get_function_type(known.restype, known.argtypes), _name(function, kinds))
+            at.module, convention.get_function_type(known.restype, known.argtypes), _symbol(function, kinds))
         status, result = convention.call_function(at, declared, known.restype, known.argtypes, arguments)
         with cgutils.if_unlikely(at, status.is_error):
             convention.return_status_propagate(at, status)
-        before_loading = functools.partial(_publish_again, function.__module__, function.__name__, kinds)
-        context.active_code_library._reload_init.add(before_loading)
+        context.active_code_library._reload_init.add(functools.partial(_publish_again, function.name, kinds))
         return result
 
 
@@ -75,13 +78,19 @@ def _publish(function, kinds):
     function.compiled.compile(kinds)
     result = function.compiled.overloads[kinds]
     address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
-    llvm.add_symbol(_name(function, kinds), address)
+    llvm.add_symbol(_symbol(function, kinds), address)
     return result
 
 
-def _publish_again(module, name, kinds):
-    _publish(getattr(sys.modules[module], name), kinds)
+def _publish_again(name, kinds):
+    _publish(_known[name], kinds)
 
 
-def _name(function, kinds):
-    return f"{function.__module__}.{function.__name__}{kinds}"
+def _symbol(function, kinds):
+    return f"{function.name}{kinds}"
+
+
+def _name(function):
+    """The same whether its file was imported or is run as a script: the cache is for both."""
+    module = function.__module__
+    return f"{Path(function.__code__.co_filename).stem if module == '__main__' else module}.{function.__name__}"

@@ -67,7 +67,7 @@ def loop(at, count, state):
 class Vectors:
     """Appends instructions on vectors of `lanes` numbers, of one LLVM type, at the place of an IRBuilder.
 
-    Where numbers are loaded or stored, `exists` may say for which lanes memory is there; others are zero, or dropped.
+    Where numbers are loaded or stored, `exists` may say for which lanes memory is there.
     """
 
     def __init__(self, at, scalar, lanes):
@@ -76,11 +76,11 @@ class Vectors:
         self.size = int(self.kind[1:]) // 8
         self.type, self.align = ir.VectorType(scalar, lanes), ir.Constant(ir.IntType(32), self.size)
 
-    def load(self, pointer, exists=None):
-        """The numbers from here on."""
+    def load(self, pointer, exists=None, missing=None):
+        """The numbers from here on; `missing` stands where there are none, zero if nothing else is said."""
         if exists is None:
             return self.at.load(self._seen(pointer), align=self.size)
-        nothing = ir.Constant(self.type, None)
+        nothing = ir.Constant(self.type, None if missing is None else [missing] * self.lanes)
         return self._call("masked.load", self.type, self._seen(pointer), self.align, exists, nothing)
 
     def store(self, value, pointer, exists=None):

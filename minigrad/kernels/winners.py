@@ -71,7 +71,8 @@ def route_winners(g, winners, pool):
 
 def _tall(images):
     """See (N, H, W, C) as one image, (N * H, W, C)."""
-    return images.reshape(-1, *images.shape[2:])
+    n, height, width, channels = images.shape
+    return images.reshape(n * height, width, channels)
 
 
 @subroutine

@@ -130,6 +130,17 @@ def test_large_images_take_the_parallel_loops(shape):
     assert_allclose(kernels.avg_pool2d_grad(y, x.shape, *WINDOW, True), expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("shape", [(1, 0, 64, 64), (0, 3, 4, 4), (2, 3, 0, 4)])
+def test_without_images_channels_or_pixels_there_is_nothing_to_do(shape):
+    x, pool = np.zeros(shape, np.float32), (2, 2)
+    y = np.zeros((*shape[:2], shape[2] // 2, shape[3] // 2), np.float32)
+    for _ in range(50):  # what writes past the end of an array shows up later
+        assert kernels.max_pool2d_route(y, x, pool, pool, (0, 0), False).shape == shape
+        pooled, winners = kernels.relu_max_pool2d_winners(x, pool)
+        assert pooled.shape == winners.shape == y.shape
+        assert kernels.route_winners(y, winners, pool).shape == shape
+
+
 @pytest.mark.compiled
 @pytest.mark.parametrize("shape", [(1, 6, 150, 62), (1, 33, 38, 32), (33, 6, 14, 14)])
 def test_bands_of_a_large_image_do_not_part_its_windows(shape):

@@ -29,10 +29,14 @@ def twice(x, factor):
     {inner}(x, factor)
     {inner}(x, factor)
 
+@kernel
+def between(x, factor):
+    twice(x, factor)
+
 @parallel_kernel
 def everywhere(x, factor):
     for t in numba.prange(len(x)):
-        twice(x[t], factor)
+        between(x[t], factor)
 
 x = np.ones((2, 3), np.float32)
 everywhere(x, 3)
@@ -91,16 +95,22 @@ def test_cached_callers_find_their_subroutines_in_the_next_process(tmp_path):
     def write(inner):
         (tmp_path / "module.py").write_text(MODULE.format(inner=inner))
 
-    def run():
+    def run(*command):
+        command = [sys.executable, *(command or ["module.py"])]
         environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_NUM_THREADS": "2"}
-        result = subprocess.run([sys.executable, "module.py"], cwd=tmp_path, env=environment, capture_output=True,
-                                text=True, timeout=300)
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
         assert result.returncode == 0, result.stderr
         return result.stdout.split(" ")[-1].strip(), result.stdout.startswith("[[9.0, 9.0, 9.0], [9.0, 9.0, 9.0]]")
 
     write("scale")
     assert run() == ("0", True)
     assert run() == ("1", True)
+    assert run("-c", "import module") == ("1", True)
+    for kernel in ("everywhere", "between"):  # compiled again, where what they call comes from the cache
+        for file in (tmp_path / "cache").rglob(f"*{kernel}*"):
+            file.unlink()
+        assert run()[1]
+        assert run() == ("1", True)
     for file in (tmp_path / "cache").rglob("*scale*"):
         file.unlink()
     assert run() == ("1", True)
