@@ -77,12 +77,11 @@ def repeat(numbers, row):
 
 
 @kernel
-def repeated(channels, length):
-    """A row of `length` for each row of numbers (K, C)."""
-    rows = np.empty((len(channels), length), channels.dtype)
-    for k in range(len(channels)):
-        repeat(channels[k], rows[k])
-    return rows
+def repeated(numbers, length):
+    """A new row of `length` with the numbers of the channels (C,)."""
+    row = np.empty(length, numbers.dtype)
+    repeat(numbers, row)
+    return row
 
 
 @kernel
@@ -97,7 +96,8 @@ def fold(row, total):
 
 @subroutine
 def _affine_rows(x, channels, y, first, last):
-    center, scale, shift = repeated(channels, x.shape[1])
+    length = x.shape[1]
+    center, scale, shift = repeated(channels[0], length), repeated(channels[1], length), repeated(channels[2], length)
     for r in range(first, last):
         source, target = x[r], y[r]
         for i in range(source.size):

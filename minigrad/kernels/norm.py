@@ -16,7 +16,7 @@ import numpy as np
 from numba import prange
 
 from minigrad.kernels._jit import kernel, parallel_kernel
-from minigrad.kernels.channels import channel_sums, fold, repeat, repeated
+from minigrad.kernels.channels import channel_sums, fold, repeated
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import read_only
@@ -96,7 +96,8 @@ def _image_sums(x, sums, first, last):
         fold(one, mean)
         for c in range(channels):
             mean[c] /= pixels
-        repeat(mean, center)
+        for start in range(0, length, channels):
+            center[start : start + channels] = mean
         one[:] = 0
         two[:] = 0
         for h in range(rows):
@@ -134,7 +135,9 @@ def _merge(sums, moments):
 
 @subroutine
 def _send_back(g, x, channels, dx, first, last):
-    scale, center, along, shift = repeated(channels, x.shape[1])
+    length = x.shape[1]
+    scale, center = repeated(channels[0], length), repeated(channels[1], length)
+    along, shift = repeated(channels[2], length), repeated(channels[3], length)
     for r in range(first, last):
         a, b, target = g[r], x[r], dx[r]
         for i in range(target.size):
