@@ -12,7 +12,7 @@ from minigrad.kernels.geometry import conv_output_size
 from minigrad.kernels.layout import channels_last
 from minigrad.kernels.micro import PANEL_BYTES, tile
 from minigrad.kernels.pack import in_place, pack
-from minigrad.kernels.plan import backward_axes, forward_axis, make_plan, split_images
+from minigrad.kernels.plan import backward_axes, forward_axis, frame_edges, make_plan, split_images
 from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.scatter import scatter, scattering_pays
 from minigrad.kernels.subroutine import subroutine
@@ -119,11 +119,10 @@ def _run(y, x, w, bias, rows, columns, groups):
     starts = -(-tiles // blocks) * plan.x_rows.shape[1] // columns.count + 2  # rows of windows in a block, at the most
     frame_size = min(rows.span, starts * rows.step + rows.reach) * plan.pitch
     bias = np.zeros(y.shape[3], x.dtype) if bias is None else np.ascontiguousarray(bias)
-    edges = np.array([rows.near, columns.near, rows.reach])
     multiplications = images * rows.count * columns.count * len(plan.taps) * plan.run * y.shape[3]
     run_queue(
         _convolve_blocks, _convolve, multiplications, y.reshape(-1), x, *w, read_only(bias), frame_size, blocks, groups,
-        edges, *plan,
+        frame_edges(rows, columns), *plan,
     )  # fmt: skip
 
 

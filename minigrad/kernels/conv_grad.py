@@ -12,7 +12,7 @@ from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.layout import channels_last
 from minigrad.kernels.micro import PANEL_BYTES, tile
-from minigrad.kernels.plan import forward_axis, in_tiles, split_images
+from minigrad.kernels.plan import forward_axis, frame_edges, in_tiles, split_images
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import filters_first
 from minigrad.kernels.windows import run
@@ -94,8 +94,8 @@ def _tables(rows, columns, channels, group_channels, out_channels):
     down, across = np.array(rows.taps) - rows.near, np.array(columns.taps) - columns.near
     corners = np.add.outer(down * columns.span * channels, across * channels)
     weights = np.add.outer(corners, np.arange(group_channels)).ravel()
-    edges, steps = np.array([rows.near, columns.near, rows.reach]), np.array([rows.step, columns.step * channels])
-    return edges, steps, in_tiles(weights), in_tiles(np.arange(len(weights)) * out_channels)
+    steps = np.array([rows.step, columns.step * channels])
+    return frame_edges(rows, columns), steps, in_tiles(weights), in_tiles(np.arange(len(weights)) * out_channels)
 
 
 def channel_sum(g):

@@ -20,7 +20,7 @@ from minigrad.kernels.conv_grad import add_products, correlation
 from minigrad.kernels.geometry import conv_output_size
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
 from minigrad.kernels.pack import in_place
-from minigrad.kernels.plan import forward_axis, make_plan
+from minigrad.kernels.plan import forward_axis, frame_edges, make_plan
 from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import filters_first, filters_last, read_only
@@ -90,7 +90,7 @@ def conv2d_relu_max_pool2d(x, weight, bias, window, pool):
             _convolve_and_pool_images, _convolve_and_pool, y.size * prod(pool) * len(plan.taps) * plan.run,
             y, winners, pool, channels_last(x),
             *in_place(filters_last(weight), out_channels, out_channels // groups), read_only(bias),
-            (rows.span, rows.count, columns.count), groups, np.array([rows.near, columns.near, rows.reach]), *plan,
+            (rows.span, rows.count, columns.count), groups, frame_edges(rows, columns), *plan,
         )  # fmt: skip
     return as_nchw(y), as_nchw(winners)
 

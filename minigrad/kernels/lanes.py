@@ -56,17 +56,15 @@ class Lanes(types.Type):
         super().__init__(f"{count} x {scalar}")
         self.scalar, self.count = scalar, count
 
-    def instructions(self, at):
+    def instructions(self, context, at):
         """How to write what is done with such vectors."""
-        floats = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
-        bits = 1 if self.scalar == types.boolean else self.scalar.bitwidth
-        return Vectors(at, floats.get(self.scalar) or ir.IntType(bits), self.count)
+        return Vectors(at, context.get_value_type(self.scalar), self.count)
 
 
 @register_model(Lanes)
 class _InRegister(models.PrimitiveModel):
     def __init__(self, manager, kind):
-        super().__init__(manager, kind, kind.instructions(None).type)
+        super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.scalar).get_value_type(), kind.count))
 
 
 def _mask(array):
@@ -76,7 +74,11 @@ def _mask(array):
 @intrinsic
 def _every_llvm(typing, array):
     kind = _mask(array)
-    return kind(array), lambda context, at, signature, arguments: kind.instructions(at).lanes_below(number(kind.count))
+
+    def codegen(context, at, signature, arguments):
+        return kind.instructions(context, at).lanes_below(number(kind.count))
+
+    return kind(array), codegen
 
 
 @intrinsic
@@ -90,7 +92,7 @@ def _first_llvm(typing, array, count):
     kind = _mask(array)
 
     def codegen(context, at, signature, arguments):
-        return kind.instructions(at).lanes_below(arguments[1])
+        return kind.instructions(context, at).lanes_below(arguments[1])
 
     return kind(array, types.intp), codegen
 
@@ -100,7 +102,7 @@ def _load_llvm(typing, array, position, lanes):
     kind = Lanes(array.dtype, lanes.count)
 
     def codegen(context, at, signature, arguments):
-        return kind.instructions(at).load(_place(context, at, array, *arguments[:2]), arguments[2])
+        return kind.instructions(context, at).load(_place(context, at, array, *arguments[:2]), arguments[2])
 
     return kind(array, types.intp, lanes), codegen
 
@@ -108,7 +110,7 @@ def _load_llvm(typing, array, position, lanes):
 @intrinsic
 def _store_llvm(typing, array, position, lanes, vector):
     def codegen(context, at, signature, arguments):
-        vector.instructions(at).store(arguments[3], _place(context, at, array, *arguments[:2]), arguments[2])
+        vector.instructions(context, at).store(arguments[3], _place(context, at, array, *arguments[:2]), arguments[2])
         return context.get_dummy_value()
 
     return types.void(array, types.intp, lanes, vector), codegen
@@ -119,7 +121,7 @@ def _spread_llvm(typing, value, lanes):
     kind = Lanes(value, lanes.count)
 
     def codegen(context, at, signature, arguments):
-        return kind.instructions(at).spread(arguments[0])
+        return kind.instructions(context, at).spread(arguments[0])
 
     return kind(value, lanes), codegen
 

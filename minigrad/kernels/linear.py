@@ -29,12 +29,13 @@ from minigrad.kernels.weights import read_only
 BANDS = 8  # for each thread to take, one by one
 BAND_COST = 1 << 18  # multiplications that are worth a band of their own
 
+
 def matmul(a, b, bias=None):
     """Multiply two matrices, of one float dtype, and add a row to each row of the product.
 
     The twin of `reference.matmul`. The tile wants the rows of the second matrix contiguous. Where they are not, either
     that matrix is copied, or the transposed product is computed, ``b.T @ a.T``, and turned around tile by tile:
-    whatever moves fewer numbers.
+    whatever moves fewer numbers. A single row by the rows of a weight has a kernel of its own (`matvec`).
 
     Parameters
     ----------

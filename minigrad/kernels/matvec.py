@@ -19,7 +19,6 @@ large layer of `mnist_cnn` (1568 -> 500, float32, microseconds, two cores of an 
 
 import numba
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -80,7 +79,8 @@ def _few_rows_llvm(typing, y, row, w, x, bias):
         kinds = dict(zip("yrwxb", zip(signature.args, arguments)))
         y, w, x, b = (context.make_array(kinds[name][0])(context, at, kinds[name][1]) for name in "ywxb")
         count, length = (at.extract_value(w.shape, axis) for axis in (0, 1))
-        _write(at, signature.args[0].dtype.bitwidth // 8, y.data, arguments[1], w.data, x.data, b.data, count, length)
+        registers = Vectors(at, context.get_value_type(signature.args[0].dtype))
+        _write(at, registers, y.data, arguments[1], w.data, x.data, b.data, count, length)
         return context.get_dummy_value()
 
     return types.void(y, types.intp, w, x, bias), codegen
@@ -89,10 +89,9 @@ def _few_rows_llvm(typing, y, row, w, x, bias):
 _few_rows = _few_rows_numpy if numba.config.DISABLE_JIT else _few_rows_llvm
 
 
-def _write(at, size, y, row, w, x, bias, count, length):
+def _write(at, registers, y, row, w, x, bias, count, length):
     """Write the loop over k, a vector of it at a time, and what is left of it in the end."""
-    scalar, lanes = ir.FloatType() if size == 4 else ir.DoubleType(), VECTOR_BYTES // size
-    registers = Vectors(at, scalar, lanes)
+    lanes = registers.lanes
 
     def turned(block):
         for _ in range(lanes.bit_length() - 1):

@@ -78,8 +78,7 @@ def _tile_llvm(
         tables = [value[name].data for name in ("y_rows", "b_rows", "x_rows", "taps")]
         count = at.extract_value(value["taps"].shape, 0)
         settings = [value[name] for name in ("run", "step", "w_row", "cols")]
-        scalar = ir.FloatType() if y.dtype == types.float32 else ir.DoubleType()
-        at.call(_define(at.module, scalar), [*operands, *tables, count, *settings])
+        at.call(_define(at.module, context.get_value_type(y.dtype)), [*operands, *tables, count, *settings])
         return context.get_dummy_value()
 
     return signature, codegen
@@ -97,23 +96,22 @@ def _define(module, scalar):
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [numbers] * 4 + [offsets] * 4 + [INDEX] * 5), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
-    lanes = VECTOR_BYTES // (4 if scalar == ir.FloatType() else 8)
     at = ir.IRBuilder(function.append_basic_block())
-    cols = function.args[-1]
+    registers, cols = Vectors(at, scalar), function.args[-1]
     for vectors in (2, 1):
         for masked in (False, True):
-            fits = at.icmp_signed(">" if masked else "==", cols, number((vectors - masked) * lanes))
+            fits = at.icmp_signed(">" if masked else "==", cols, number((vectors - masked) * registers.lanes))
             with at.if_then(fits):
-                _body(at, function, scalar, lanes, vectors, masked)
+                _body(at, function, registers, vectors, masked)
                 at.ret_void()
     at.ret_void()
     return function
 
 
-def _body(at, function, scalar, lanes, vectors, masked):
+def _body(at, function, registers, vectors, masked):
     """Write the loops of one tile of `vectors` vectors a row; `masked`: the last of them is cut off at `cols`."""
     y, b, x, w, y_rows, b_rows, x_rows, taps, count, run, step, w_row, cols = function.args
-    registers, spots = Vectors(at, scalar, lanes), [(m, v) for m in range(ROWS) for v in range(vectors)]
+    lanes, spots = registers.lanes, [(m, v) for m in range(ROWS) for v in range(vectors)]
     exists = [None] * vectors
     if masked:
         exists[-1] = registers.lanes_below(at.sub(cols, number((vectors - 1) * lanes)))

@@ -90,6 +90,11 @@ def make_plan(rows, columns, channels, group_channels, out_channels):
     return Plan(taps, run, in_tiles(corners.ravel()), in_tiles(pixels.ravel()), pitch)
 
 
+def frame_edges(rows, columns):
+    """Where a frame begins, seen from the image: row, column; and how many rows a window spans. int64."""
+    return np.array([rows.near, columns.near, rows.reach])
+
+
 def in_tiles(offsets):
     """Cut a table of row offsets into tiles, (tiles, ROWS); the last tile repeats the last row to be full."""
     tiles = -(-len(offsets) // ROWS)

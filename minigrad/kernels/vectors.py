@@ -65,16 +65,17 @@ def loop(at, count, state):
 
 
 class Vectors:
-    """Appends instructions on vectors of `lanes` numbers, of one LLVM type, at the place of an IRBuilder.
+    """Appends instructions on vectors of one LLVM type, at the place of an IRBuilder.
 
+    They have `lanes` numbers, or as many as a register holds.
     Where numbers are loaded or stored, `exists` may say for which lanes memory is there.
     """
 
-    def __init__(self, at, scalar, lanes):
-        self.at, self.lanes = at, lanes
+    def __init__(self, at, scalar, lanes=None):
         self.kind = {ir.FloatType(): "f32", ir.DoubleType(): "f64"}.get(scalar) or f"i{scalar.width}"
         self.size = int(self.kind[1:]) // 8
-        self.type, self.align = ir.VectorType(scalar, lanes), ir.Constant(ir.IntType(32), self.size)
+        self.at, self.lanes = at, lanes or VECTOR_BYTES // self.size
+        self.type, self.align = ir.VectorType(scalar, self.lanes), ir.Constant(LANE, self.size)
 
     def load(self, pointer, exists=None, missing=None):
         """The numbers from here on; `missing` stands where there are none, zero if nothing else is said."""
