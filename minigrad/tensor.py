@@ -285,12 +285,17 @@ class Op:
 
     def _wait(self, xs):
         """A result that waits for memory that only ops have read, and for copies of what others may write to."""
-        memories = [x.unseen for x in xs]  # before the arrays, which another thread may show meanwhile
-        arrays = [x._data if unseen else x.data.copy(order="K") for x, unseen in zip(xs, memories)]
+        arrays, memories = [], []
+        for x in xs:
+            unseen = x.unseen  # before the array, which another thread may show meanwhile
+            if unseen is None:
+                arrays.append(x.data.copy(order="K"))
+            else:
+                arrays.append(x._data)
+                memories.append((x, unseen))
         waiting = Deferred(self, tuple(arrays), self.result_shape(*arrays))
-        for x, unseen in zip(xs, memories):
-            if unseen is not None:
-                unseen.add_reader(waiting)
-                if x.unseen is not unseen:
-                    waiting.read()
+        for x, unseen in memories:
+            unseen.add_reader(waiting)
+            if x.unseen is not unseen:
+                waiting.read()
         return waiting

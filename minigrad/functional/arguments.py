@@ -1,12 +1,14 @@
 """What the functions of this package check before they compute."""
 import numpy as np
 
+from ..ops.arguments import KERNEL_DTYPES
 from ..ops.elementwise import as_tensor
+from ..tensor import Tensor
 
 
 def floats(function, x, name="x"):
     """`x` as a float Tensor."""
-    x = as_tensor(x, what=f"{function}: {name}")
+    x = x if isinstance(x, Tensor) else as_tensor(x, what=f"{function}: {name}")
     if x.dtype.kind != "f":
         raise TypeError(f"{function}: {name} has dtype {x.dtype}, expected a float; convert it with "
                         f"{name}.astype(np.float32)")
@@ -16,7 +18,7 @@ def floats(function, x, name="x"):
 def images(function, x):
     """`x` as a Tensor of shape (N, C, H, W), float32 or float64: what the kernels take."""
     x = floats(function, x)
-    if x.dtype not in (np.float32, np.float64):
+    if x.dtype not in KERNEL_DTYPES:
         raise TypeError(f"{function}: x has dtype {x.dtype}, expected float32 or float64; convert it with "
                         "x.astype(np.float32)")
     if x.ndim != 4:
@@ -27,14 +29,18 @@ def images(function, x):
 
 def operands(function, x, first="x", **others):
     """The tensors among `others` (None stays out), each of the dtype of x, which messages call `first`."""
-    tensors = {name: as_tensor(t, what=f"{function}: {name}") for name, t in others.items() if t is not None}
-    for name, t in tensors.items():
+    tensors = []
+    for name, t in others.items():
+        if t is None:
+            continue
+        t = t if isinstance(t, Tensor) else as_tensor(t, what=f"{function}: {name}")
         if t.dtype != x.dtype:
             raise TypeError(
                 f"{function}: {first} is {x.dtype} but {name} is {t.dtype}, expected one dtype; convert one of "
                 f"them, e.g. {first}.astype(np.{t.dtype})"
             )
-    return list(tensors.values())
+        tensors.append(t)
+    return tensors
 
 
 def generator(function, rng):

@@ -1,8 +1,13 @@
-"""Functions that slide over an image or change its size."""
+"""Functions that slide over an image or change its size.
+
+Whether shapes and settings fit is asked once for each set of them (`lru_cache`): the answer is an op, or an error.
+"""
+from functools import lru_cache
+
 import numpy as np
 
 from .. import ops
-from ..kernels.geometry import conv_output_size, pair, pool_output_size
+from ..kernels.geometry import conv_output_size, pair, pool_output_size, whole
 from ..ops.elementwise import as_tensor
 from .arguments import images, operands
 
@@ -34,17 +39,24 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """
     x = images("conv2d", x)
     weight, *bias = operands("conv2d", x, weight=weight, bias=bias)
-    _check_weight("conv2d", weight, bias, groups, outputs_axis=0)
-    if x.shape[1] != weight.shape[1] * groups:
-        raise ValueError(f"conv2d: x has {x.shape[1]} channels, weight expects {weight.shape[1] * groups} "
-                         f"(x {x.shape}, weight {weight.shape}, groups {groups}); check in_channels")
+    bias_shape, groups = bias[0].shape if bias else None, whole(groups, "conv2d: groups")
     stride, dilation = pair(stride, "conv2d: stride"), pair(dilation, "conv2d: dilation")
     if isinstance(padding, str):
+        _check_weight("conv2d", weight.shape, bias_shape, groups, outputs_axis=0)
         x, padding = _named_padding(x, weight, stride, padding, dilation)
     padding = pair(padding, "conv2d: padding")
-    for size, k, s, p, d in zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True):
-        _sized("conv2d", x, conv_output_size, size, k, s, p, d)
-    return ops.Conv2d(stride, padding, dilation, groups)(x, weight, *bias)
+    return _fitting_conv2d(x.shape, weight.shape, bias_shape, stride, padding, dilation, groups)(x, weight, *bias)
+
+
+@lru_cache(maxsize=1024)
+def _fitting_conv2d(x_shape, weight_shape, bias_shape, stride, padding, dilation, groups):
+    _check_weight("conv2d", weight_shape, bias_shape, groups, outputs_axis=0)
+    if x_shape[1] != weight_shape[1] * groups:
+        raise ValueError(f"conv2d: x has {x_shape[1]} channels, weight expects {weight_shape[1] * groups} "
+                         f"(x {x_shape}, weight {weight_shape}, groups {groups}); check in_channels")
+    for size, k, s, p, d in zip(x_shape[2:], weight_shape[2:], stride, padding, dilation, strict=True):
+        _sized("conv2d", x_shape, conv_output_size, size, k, s, p, d)
+    return ops.Conv2d(stride, padding, dilation, groups)
 
 
 def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
@@ -65,7 +77,8 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
     """
     x = images("conv_transpose2d", x)
     weight, *bias = operands("conv_transpose2d", x, weight=weight, bias=bias)
-    _check_weight("conv_transpose2d", weight, bias, groups, outputs_axis=1)
+    groups = whole(groups, "conv_transpose2d: groups")
+    _check_weight("conv_transpose2d", weight.shape, bias[0].shape if bias else None, groups, outputs_axis=1)
     if x.shape[1] != weight.shape[0]:
         raise ValueError(f"conv_transpose2d: x has {x.shape[1]} channels, weight expects {weight.shape[0]} "
                          f"(x {x.shape}, weight {weight.shape}); check in_channels")
@@ -100,7 +113,13 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False):
     Tensor of shape (N, C, H', W')
     """
     x = images("max_pool2d", x)
-    return ops.MaxPool2d(*_pooling("max_pool2d", x, kernel_size, stride, padding, ceil_mode))(x)
+    return _fitting_max_pool2d(x.shape, *_pooling("max_pool2d", kernel_size, stride, padding, ceil_mode))(x)
+
+
+@lru_cache(maxsize=1024)
+def _fitting_max_pool2d(x_shape, *window):
+    _check_pooling("max_pool2d", x_shape, *window)
+    return ops.MaxPool2d(*window)
 
 
 def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
@@ -109,7 +128,8 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_in
     `count_include_pad` says whether the divisor counts the zeros of the padding.
     """
     x = images("avg_pool2d", x)
-    window = _pooling("avg_pool2d", x, kernel_size, stride, padding, ceil_mode)
+    window = _pooling("avg_pool2d", kernel_size, stride, padding, ceil_mode)
+    _check_pooling("avg_pool2d", x.shape, *window)
     return ops.AvgPool2d(*window, bool(count_include_pad))(x)
 
 
@@ -203,18 +223,16 @@ def _continued(x, pairs, mode):
     return x
 
 
-def _check_weight(function, weight, bias, groups, outputs_axis):
-    if weight.ndim != 4:
-        raise ValueError(f"{function}: weight has shape {weight.shape}, expected 4 axes: two of channels, two of the "
-                         "window")
-    if 0 in weight.shape:
-        raise ValueError(f"{function}: weight has shape {weight.shape}, expected no axis of length 0")
-    if not isinstance(groups, (int, np.integer)) or groups < 1 or weight.shape[0] % groups:
-        raise ValueError(f"{function}: groups is {groups!r}, expected a positive divisor of {weight.shape[0]} "
-                         f"(weight {weight.shape})")
-    outputs = weight.shape[outputs_axis] * (groups if outputs_axis else 1)
-    if bias and bias[0].shape != (outputs,):
-        raise ValueError(f"{function}: bias has shape {bias[0].shape}, expected ({outputs},) for weight {weight.shape}")
+def _check_weight(function, shape, bias_shape, groups, outputs_axis):
+    if len(shape) != 4:
+        raise ValueError(f"{function}: weight has shape {shape}, expected 4 axes: two of channels, two of the window")
+    if 0 in shape:
+        raise ValueError(f"{function}: weight has shape {shape}, expected no axis of length 0")
+    if groups < 1 or shape[0] % groups:
+        raise ValueError(f"{function}: groups is {groups}, expected a positive divisor of {shape[0]} (weight {shape})")
+    outputs = shape[outputs_axis] * (groups if outputs_axis else 1)
+    if bias_shape not in (None, (outputs,)):
+        raise ValueError(f"{function}: bias has shape {bias_shape}, expected ({outputs},) for weight {shape}")
 
 
 def _named_padding(x, weight, stride, padding, dilation):
@@ -228,17 +246,19 @@ def _named_padding(x, weight, stride, padding, dilation):
     return pad(x, (0, total[1] - 2 * left, 0, total[0] - 2 * top)), (top, left)
 
 
-def _pooling(function, x, kernel_size, stride, padding, ceil_mode):
+def _pooling(function, kernel_size, stride, padding, ceil_mode):
     kernel_size = pair(kernel_size, f"{function}: kernel_size")
     stride = kernel_size if stride is None else pair(stride, f"{function}: stride")
-    padding = pair(padding, f"{function}: padding")
-    for size, k, s, p in zip(x.shape[2:], kernel_size, stride, padding, strict=True):
-        _sized(function, x, pool_output_size, size, k, s, p, ceil_mode)
-    return kernel_size, stride, padding, bool(ceil_mode)
+    return kernel_size, stride, pair(padding, f"{function}: padding"), bool(ceil_mode)
 
 
-def _sized(function, x, output_size, *geometry):
+def _check_pooling(function, x_shape, kernel_size, stride, padding, ceil_mode):
+    for size, k, s, p in zip(x_shape[2:], kernel_size, stride, padding, strict=True):
+        _sized(function, x_shape, pool_output_size, size, k, s, p, ceil_mode)
+
+
+def _sized(function, x_shape, output_size, *geometry):
     try:
-        return output_size(*geometry)
+        output_size(*geometry)
     except ValueError as error:
-        raise ValueError(f"{function}: {str(error).split(': ', 1)[1]} (x {x.shape})") from None
+        raise ValueError(f"{function}: {str(error).split(': ', 1)[1]} (x {x_shape})") from None

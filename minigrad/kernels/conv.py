@@ -1,5 +1,6 @@
 """Convolution and its gradient with respect to the input: the register tile walking over images."""
 
+from functools import lru_cache
 from itertools import product
 
 import numba
@@ -8,11 +9,10 @@ import numpy as np
 from minigrad.kernels import winograd
 from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
-from minigrad.kernels.geometry import conv_output_size
 from minigrad.kernels.layout import channels_last
 from minigrad.kernels.micro import PANEL_BYTES, tile
 from minigrad.kernels.pack import in_place, pack
-from minigrad.kernels.plan import backward_axes, forward_axis, frame_edges, make_plan, split_images
+from minigrad.kernels.plan import backward_axes, forward_axes, make_plan, split_images
 from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.scatter import scatter, scattering_pays
 from minigrad.kernels.subroutine import subroutine
@@ -46,10 +46,9 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
     ndarray
         ``(N, O, OH, OW)``, channels-last in memory.
     """
-    out_channels, group_channels, *kernel_size = weight.shape
-    out = [conv_output_size(x.shape[2 + a], kernel_size[a], stride[a], padding[a], dilation[a]) for a in (0, 1)]
-    rows, columns = (forward_axis(out[a], kernel_size[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
-    y, w, each = np.empty((x.shape[0], *out, out_channels), x.dtype), filters_last(weight), out_channels // groups
+    rows, columns = forward_axes(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    out_channels, w = len(weight), filters_last(weight)
+    y, each = np.empty((len(x), rows.count, columns.count, out_channels), x.dtype), out_channels // groups
     if not x.size or not w.size:
         y[...] = 0 if bias is None else bias
         return y.transpose(0, 3, 1, 2)
@@ -89,41 +88,56 @@ def conv2d_input_grad(g, weight, input_shape, stride, padding, dilation, groups)
     """
     images, channels, *size = input_shape
     g, w = channels_last(g), filters_last(weight)  # (N, OH, OW, O), (kh, kw, C / groups, O)
-    kh, kw, group_channels, out_channels = w.shape
+    out_channels = len(weight)
     if not g.size or not w.size or 0 in input_shape:
         return np.zeros((images, *size, channels), g.dtype).transpose(0, 3, 1, 2)
     if winograd.pays(weight.shape, g.dtype, stride, dilation, groups) and max(padding) <= 2:
         turned = w[::-1, ::-1].swapaxes(2, 3)
         return winograd.convolve(g, turned, None, (2 - padding[0], 2 - padding[1])).transpose(0, 3, 1, 2)
-    each = out_channels // groups
-    by_axis = (backward_axes(size[a], w.shape[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
-    sets = list(product(*by_axis))
-    met = sum(rows.count * len(rows.taps) * columns.count * len(columns.taps) for (rows, _), (columns, _) in sets)
-    if groups == 1 and scattering_pays(met, g.shape[1] * g.shape[2], (kh, kw), channels, out_channels, g.itemsize):
+    sets, met, complete = _backward_sets(input_shape[2:], weight.shape, stride, padding, dilation)
+    out_pixels, kernel_size = g.shape[1] * g.shape[2], weight.shape[2:]
+    if groups == 1 and scattering_pays(met, out_pixels, kernel_size, channels, out_channels, g.itemsize):
         return scatter(g, w, size, stride, padding, dilation).transpose(0, 3, 1, 2)
-    complete = sum(rows.count * columns.count for (rows, _), (columns, _) in sets) == size[0] * size[1]
     dx = (np.empty if complete else np.zeros)((images, *size, channels), g.dtype)  # where no window looked, zeros stay
-    for (rows, met_rows), (columns, met_columns) in sets:
-        taps = np.add.outer(np.array(met_rows) * kw, met_columns).ravel() * (group_channels * out_channels)
-        turned = pack(w, taps, each, 1, out_channels, each, groups, group_channels)
+    each = out_channels // groups
+    for rows, columns, taps in sets:
+        turned = pack(w, taps, each, 1, out_channels, each, groups, weight.shape[1])
         _run(dx, g, turned, None, rows, columns, groups)
     return dx.transpose(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=256)
+def _backward_sets(size, weight_shape, stride, padding, dilation):
+    """The small convolutions that an input gradient is: rows, columns, and where the filters' taps lie in memory; how
+    often a pixel met a tap; and whether every pixel belongs to one of them."""
+    (out_channels, group_channels, *kernel_size), each = weight_shape, []
+    by_axis = (backward_axes(size[a], kernel_size[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
+    for (rows, met_rows), (columns, met_columns) in product(*by_axis):
+        taps = np.add.outer(np.array(met_rows) * kernel_size[1], met_columns).ravel()
+        each.append((rows, columns, taps * (group_channels * out_channels)))
+    pixels = [rows.count * columns.count for rows, columns, _ in each]
+    return each, sum(n * len(taps) for n, (_, _, taps) in zip(pixels, each)), sum(pixels) == size[0] * size[1]
 
 
 def _run(y, x, w, bias, rows, columns, groups):
     """Convolve x (N, H, W, C) with the Panels w, into the positions of y (N, OH, OW, O) that the two axes name."""
     images, _, _, channels = x.shape
-    plan = make_plan(rows, columns, channels, channels // groups, y.shape[3])
+    multiplications, work = _divide(rows, columns, images, channels, groups, y.shape[3], x.itemsize, threads())
+    bias = np.zeros(y.shape[3], x.dtype) if bias is None else np.ascontiguousarray(bias)
+    run_queue(_convolve_blocks, _convolve, multiplications, y.reshape(-1), x, *w, read_only(bias), *work)
+
+
+@lru_cache(maxsize=256)
+def _divide(rows, columns, images, channels, groups, filters, itemsize, team):
+    """How many multiplications there are, and how they are divided among threads: what a kernel asks for besides
+    arrays."""
+    plan = make_plan(rows, columns, channels, channels // groups, filters)
     tiles = len(plan.x_rows)
-    blocks = split_images(images, tiles, rows, plan.pitch * x.itemsize, threads())
+    blocks = split_images(images, tiles, rows, plan.pitch * itemsize, team)
     starts = -(-tiles // blocks) * plan.x_rows.shape[1] // columns.count + 2  # rows of windows in a block, at the most
     frame_size = min(rows.span, starts * rows.step + rows.reach) * plan.pitch
-    bias = np.zeros(y.shape[3], x.dtype) if bias is None else np.ascontiguousarray(bias)
-    multiplications = images * rows.count * columns.count * len(plan.taps) * plan.run * y.shape[3]
-    run_queue(
-        _convolve_blocks, _convolve, multiplications, y.reshape(-1), x, *w, read_only(bias), frame_size, blocks, groups,
-        frame_edges(rows, columns), *plan,
-    )  # fmt: skip
+    multiplications = images * rows.count * columns.count * len(plan.taps) * plan.run * filters
+    return multiplications, (frame_size, blocks, groups, *plan)
 
 
 @parallel_kernel

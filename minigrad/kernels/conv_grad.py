@@ -50,7 +50,7 @@ def conv2d_weight_grad(x, g, weight_shape, stride, padding, dilation, groups):
     if winograd.pays(weight_shape, x.dtype, stride, dilation, groups):
         return filters_first(winograd.weight_grad(x, g, padding))
     plan = correlation(x, g.shape, weight_shape, stride, padding, dilation, groups)
-    _correlate(x, g, *plan)
+    _correlate(x, g, plan.dw, plan.frames, *plan[3:])
     return filters_first(plan.total())
 
 
@@ -59,6 +59,7 @@ class Correlation(NamedTuple):
 
     dw: np.ndarray  # (threads, weights * filters): each thread's sums
     frames: np.ndarray  # (threads, elements): each thread's frame
+    shape: tuple  # (kh, kw, C / groups, O)
     blocks: int  # that an image's output rows are cut into
     groups: int
     edges: np.ndarray  # where a frame begins, seen from the image: rows, columns; and the rows that a window spans
@@ -66,7 +67,6 @@ class Correlation(NamedTuple):
     x_rows: np.ndarray  # (tiles, ROWS): where each weight looks in a window
     y_rows: np.ndarray  # (tiles, ROWS): where its sums are in dw
     pitch: int  # elements in a row of the frame
-    shape: tuple  # (kh, kw, C / groups, O)
 
     def total(self):
         """The sums of all threads, in order."""
@@ -75,27 +75,28 @@ class Correlation(NamedTuple):
 
 def correlation(x, g_shape, weight_shape, stride, padding, dilation, groups, blocks=None):
     """Lay out the weight gradient for x (N, H, W, C) and a cotangent of `g_shape` (N, OH, OW, O)."""
-    out_channels, group_channels, *kernel_size = weight_shape
-    rows, columns = (forward_axis(g_shape[1 + a], kernel_size[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
-    (images, _, _, channels), team = x.shape, threads()
-    tables = _tables(rows, columns, channels, group_channels, out_channels)
-    pitch = columns.span * channels
-    blocks = blocks or split_images(images, rows.count, rows, pitch * x.itemsize, team)
-    starts = -(-rows.count // blocks)  # rows of windows in a block, at the most
-    shape = *kernel_size, group_channels, out_channels
-    dw = np.zeros((team, prod(shape)), x.dtype)
-    frames = np.empty((team, ((starts - 1) * rows.step + rows.reach) * pitch), x.dtype)
-    return Correlation(dw, frames, blocks, groups, *tables, pitch, shape)
+    team, window = threads(), (stride, padding, dilation)
+    pixels = g_shape[1:3]
+    frame_size, *offsets = _offsets(len(x), x.shape[3], pixels, weight_shape, window, groups, blocks, x.itemsize, team)
+    dw, frames = np.zeros((team, prod(weight_shape)), x.dtype), np.empty((team, frame_size), x.dtype)
+    return Correlation(dw, frames, *offsets)
 
 
 @lru_cache(maxsize=256)
-def _tables(rows, columns, channels, group_channels, out_channels):
-    """(edges, steps, x_rows, y_rows) of a Correlation."""
+def _offsets(images, channels, out, weight_shape, window, groups, blocks, itemsize, team):
+    """How many elements a frame has, and all of a Correlation but its memory."""
+    out_channels, group_channels, *kernel_size = weight_shape
+    rows, columns = (forward_axis(out[a], kernel_size[a], *(setting[a] for setting in window)) for a in (0, 1))
+    pitch = columns.span * channels
+    blocks = blocks or split_images(images, rows.count, rows, pitch * itemsize, team)
+    starts = -(-rows.count // blocks)  # rows of windows in a block, at the most
     down, across = np.array(rows.taps) - rows.near, np.array(columns.taps) - columns.near
-    corners = np.add.outer(down * columns.span * channels, across * channels)
+    corners = np.add.outer(down * pitch, across * channels)
     weights = np.add.outer(corners, np.arange(group_channels)).ravel()
     steps = np.array([rows.step, columns.step * channels])
-    return frame_edges(rows, columns), steps, in_tiles(weights), in_tiles(np.arange(len(weights)) * out_channels)
+    tables = frame_edges(rows, columns), steps, in_tiles(weights), in_tiles(np.arange(len(weights)) * out_channels)
+    frame_size, shape = ((starts - 1) * rows.step + rows.reach) * pitch, (*kernel_size, group_channels, out_channels)
+    return frame_size, shape, blocks, groups, *tables, pitch
 
 
 def channel_sum(g):
@@ -114,7 +115,7 @@ def channel_sum(g):
 
 
 @parallel_kernel
-def _correlate(x, g, dw, frames, blocks, groups, edges, steps, x_rows, y_rows, pitch, shape):
+def _correlate(x, g, dw, frames, blocks, groups, edges, steps, x_rows, y_rows, pitch):
     for thread in numba.prange(len(frames)):
         _correlate_share(np.int64(thread), x, g, dw, frames, blocks, groups, edges, steps, x_rows, y_rows, pitch)
 

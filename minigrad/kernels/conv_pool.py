@@ -17,10 +17,9 @@ from minigrad.kernels import winograd, winograd_pool
 from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.conv import conv2d_input_grad, convolve_block
 from minigrad.kernels.conv_grad import add_products, correlation
-from minigrad.kernels.geometry import conv_output_size
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
 from minigrad.kernels.pack import in_place
-from minigrad.kernels.plan import forward_axis, frame_edges, make_plan
+from minigrad.kernels.plan import forward_axes, make_plan
 from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import filters_first, filters_last, read_only
@@ -75,12 +74,8 @@ def conv2d_relu_max_pool2d(x, weight, bias, window, pool):
     if by_tiles(weight.shape, x.dtype, *window, pool):
         y, winners = winograd_pool.convolve(channels_last(x), filters_last(weight), bias, padding)
         return as_nchw(y), as_nchw(winners)
-    (out_channels, _, *kernel_size), (images, channels, *size) = weight.shape, x.shape
-    axes = [
-        forward_axis(conv_output_size(size[a], kernel_size[a], *given), kernel_size[a], *given)
-        for a, given in ((a, (stride[a], padding[a], dilation[a])) for a in (0, 1))
-    ]
-    rows, columns = axes
+    rows, columns = forward_axes(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    (images, channels, _, _), out_channels = x.shape, len(weight)
     shape = images, out_channels, rows.count // pool[0], columns.count // pool[1]
     y, winners = empty_channels_last(shape, x.dtype), empty_channels_last(shape, np.uint8)
     if y.size:
@@ -90,7 +85,7 @@ def conv2d_relu_max_pool2d(x, weight, bias, window, pool):
             _convolve_and_pool_images, _convolve_and_pool, y.size * prod(pool) * len(plan.taps) * plan.run,
             y, winners, pool, channels_last(x),
             *in_place(filters_last(weight), out_channels, out_channels // groups), read_only(bias),
-            (rows.span, rows.count, columns.count), groups, frame_edges(rows, columns), *plan,
+            (rows.span, rows.count, columns.count), groups, *plan,
         )  # fmt: skip
     return as_nchw(y), as_nchw(winners)
 
@@ -125,7 +120,7 @@ def conv2d_relu_max_pool2d_grads(x, winners, g, pool, weight_shape, stride, padd
     plan = correlation(x, out, weight_shape, stride, padding, dilation, groups, blocks=1)
     routed, sums = np.empty((threads(), *out[1:]), g.dtype), np.zeros((threads(), filters))
     if x.size and g.size:
-        _correlate_winners(x, winners, g, pool, routed, sums, *plan)
+        _correlate_winners(x, winners, g, pool, routed, sums, plan.dw, plan.frames, *plan[4:])
     return filters_first(plan.total()), sums.sum(0).astype(g.dtype)
 
 
@@ -193,7 +188,7 @@ def _convolve_and_pool_images(
 
 @parallel_kernel
 def _correlate_winners(
-    x, winners, g, pool, routed, sums, dw, frames, blocks, groups, edges, steps, x_rows, y_rows, pitch, shape
+    x, winners, g, pool, routed, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch
 ):  # fmt: skip
     for thread in numba.prange(len(frames)):
         _correlate_images(

@@ -32,6 +32,8 @@ def pair(value, name):
     TypeError
         If it is neither an int nor two ints.
     """
+    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int:
+        return value
     try:
         if not hasattr(value, "__len__"):
             return index(value), index(value)
@@ -40,6 +42,14 @@ def pair(value, name):
     except TypeError:
         pass
     raise TypeError(f"{name}: got {value!r}, expected an int or a (height, width) pair of ints")
+
+
+def whole(value, name):
+    """Read a setting that is one number: a plain Python int, or a TypeError that calls it `name`."""
+    try:
+        return index(value)
+    except TypeError:
+        raise TypeError(f"{name}: got {value!r}, expected an int") from None
 
 
 def conv_output_size(size, kernel, stride, padding, dilation):

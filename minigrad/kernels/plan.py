@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minigrad.kernels.geometry import conv_output_size
 from minigrad.kernels.micro import ROWS
 
 FRAME_BYTES = 256 * 1024  # a thread's frame and what it is multiplied by should stay in the core's own cache
@@ -46,6 +47,7 @@ class Axis(NamedTuple):
 class Plan(NamedTuple):
     """A convolution as offsets; the tables are int64, in elements."""
 
+    edges: np.ndarray  # (3,): where a frame begins, seen from the image: row, column; and how many rows a window spans
     taps: np.ndarray  # (T,): from a window's corner to each run of `run` neighbouring elements
     run: int
     x_rows: np.ndarray  # (tiles, ROWS): window corners in the frame of a whole image
@@ -56,6 +58,13 @@ class Plan(NamedTuple):
 def forward_axis(out, kernel, stride, padding, dilation):
     """Describe the windows of a convolution along one axis."""
     return Axis(out, stride, tuple(i * dilation - padding for i in range(kernel)), 0, 1, out)
+
+
+@lru_cache(maxsize=1024)
+def forward_axes(size, kernel_size, stride, padding, dilation):
+    """Describe the windows of a convolution down and across images of this (height, width)."""
+    settings = zip(size, kernel_size, stride, padding, dilation)
+    return tuple(forward_axis(conv_output_size(n, *given), *given) for n, *given in settings)
 
 
 def backward_axes(size, kernel, stride, padding, dilation):
@@ -87,11 +96,11 @@ def make_plan(rows, columns, channels, group_channels, out_channels):
     corners = np.add.outer(down * pitch, across * channels)
     row, column = (axis.first + axis.every * np.arange(axis.count) for axis in (rows, columns))
     pixels = np.add.outer(row * columns.size, column) * out_channels
-    return Plan(taps, run, in_tiles(corners.ravel()), in_tiles(pixels.ravel()), pitch)
+    return Plan(frame_edges(rows, columns), taps, run, in_tiles(corners.ravel()), in_tiles(pixels.ravel()), pitch)
 
 
 def frame_edges(rows, columns):
-    """Where a frame begins, seen from the image: row, column; and how many rows a window spans. int64."""
+    """The `edges` of a Plan."""
     return np.array([rows.near, columns.near, rows.reach])
 
 

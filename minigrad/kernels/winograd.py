@@ -34,16 +34,14 @@ import numpy as np
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
-from minigrad.kernels.linear import matmul
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.plan import in_tiles
 from minigrad.kernels.queue import run_queue, take
+from minigrad.kernels.stretch import shrink, stretch
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.transform import LANES, make_transform
 from minigrad.kernels.weights import read_only
 
-G = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]], np.float32) / 2
-STRETCH = np.kron(G, G)  # a filter's nine numbers, G g G^T: (16, 9)
 PLANES = 16
 BLOCK_BYTES = 512 * 1024  # of V and M: they should stay in the core's own cache
 LEAST = 32  # channels and filters; with fewer, the sums of a register tile are too short to be worth their beginnings
@@ -54,6 +52,7 @@ to_outputs = make_transform([[1, 1, 1, 0], [0, 1, -1, -1]])  # A^T
 from_outputs = make_transform([[1, 0], [1, 1], [1, -1], [0, -1]])  # A
 
 
+@lru_cache(maxsize=1024)
 def pays(weight_shape, dtype, stride, dilation, groups):
     """Whether a convolution is one that this file knows and speeds up.
 
@@ -95,58 +94,45 @@ def convolve(x, w, bias, padding):
     """
     images, height, width, _ = x.shape
     y = np.empty((images, height + 2 * padding[0] - 2, width + 2 * padding[1] - 2, w.shape[3]), x.dtype)
-    blocks = cut(y.shape, x.shape[3])
-    rows = block_rows(y.shape, x.shape[3], blocks)
-    run_queue(
-        _convolve_blocks, _convolve, multiplications(y.shape, x.shape[3]), y, x, *transformed(w, bias), *rows, blocks,
-        padding,
-    )  # fmt: skip
+    multiplications, *work = divide(y.shape, x.shape[3], threads())
+    run_queue(_convolve_blocks, _convolve, multiplications, y, x, *transformed(w, bias), *work, padding)
     return y
 
 
 def transformed(w, bias):
     """Filters w (3, 3, C, O) as the tile wants them, U (16 * C * O,), and what its sums start from, (16 * O,)."""
-    channels, filters = w.shape[2:]
-    u = matmul(STRETCH, w.reshape(9, channels * filters)).reshape(-1)
-    planes = np.zeros((PLANES, filters), w.dtype)
+    planes = np.zeros((PLANES, w.shape[3]), w.dtype)
     planes[5] = 0 if bias is None else bias  # this product goes into all four outputs as it is
-    return read_only(u), read_only(planes.reshape(-1))
+    return read_only(stretch(w)), read_only(planes.reshape(-1))
 
 
 def weight_grad(x, g, padding):
     """Give the gradient with respect to the filters, ``(3, 3, C, O)``, for x (N, H, W, C) and g (N, OH, OW, O)."""
     channels, filters = x.shape[3], g.shape[3]
     du = np.zeros((threads(), PLANES * channels * filters), x.dtype)
-    _correlate(x, g, du, *filter_rows(channels, filters), cut(g.shape, channels), padding)
-    return transformed_back(du, channels, filters)
+    _correlate(x, g, du, *filter_rows(channels, filters), cut(g.shape, channels, len(du)), padding)
+    return shrink(du.sum(0), channels, filters)
 
 
-def transformed_back(du, channels, filters):
-    """The gradient of the filters, from U's gradients of all threads, added in order."""
-    return matmul(STRETCH.T, du.sum(0).reshape(PLANES, channels * filters)).reshape(3, 3, channels, filters)
-
-
-def multiplications(out_shape, channels):
-    """How many it takes, but for the transforms."""
+@lru_cache(maxsize=256)
+def divide(out_shape, channels, team):
+    """How many multiplications it takes, but for the transforms; where the rows of V and of M lie for the largest block
+    of an image, in register tiles; and how many blocks there are."""
     images, height, width, filters = out_shape
-    return images * -(-height // 2) * -(-width // 2) * PLANES * channels * filters
+    across, blocks = -(-width // 2), cut(out_shape, channels, team)
+    tiles = largest_block(height, blocks) * across
+    multiplications = images * -(-height // 2) * across * PLANES * channels * filters
+    return multiplications, _rows(tiles, channels), _rows(tiles, filters), blocks
 
 
-def cut(out_shape, channels):
+def cut(out_shape, channels, team):
     """Into how many blocks of rows of tiles to cut an image of the result."""
     images, height, width, filters = out_shape
-    down, across, team = -(-height // 2), -(-width // 2), threads()
+    down, across = -(-height // 2), -(-width // 2)
     blocks = -(-down * across * (channels + filters) * PLANES * 4 // BLOCK_BYTES)
     if images % team and images < 8 * team:
         blocks = -(-blocks // team) * team
     return min(blocks, down)
-
-
-def block_rows(out_shape, channels, blocks):
-    """Where the rows of V and of M lie for the largest block of an image, in register tiles."""
-    _, height, width, filters = out_shape
-    tiles = largest_block(height, blocks) * -(-width // 2)
-    return _rows(tiles, channels), _rows(tiles, filters)
 
 
 def filter_rows(channels, filters):

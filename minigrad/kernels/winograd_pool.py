@@ -12,6 +12,7 @@ from minigrad.kernels import winograd
 from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.queue import run_queue, take
+from minigrad.kernels.stretch import shrink
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.winners import add_up, hand_out, pool_rows
 from minigrad.kernels.winograd import (
@@ -40,10 +41,9 @@ def convolve(x, w, bias, padding):
     out = images, height + 2 * padding[0] - 2, width + 2 * padding[1] - 2, w.shape[3]
     shape = images, out[1] // 2, out[2] // 2, out[3]
     y, winners = np.empty(shape, x.dtype), np.empty(shape, np.uint8)
-    blocks = winograd.cut(out, x.shape[3])
-    filters = *winograd.transformed(w, bias), *winograd.block_rows(out, x.shape[3], blocks)
-    cost = winograd.multiplications(out, x.shape[3])
-    run_queue(_convolve_blocks, _convolve, cost, y, x, winners, True, *filters, blocks, padding, POOL)
+    multiplications, *work = winograd.divide(out, x.shape[3], threads())
+    filters = winograd.transformed(w, bias)
+    run_queue(_convolve_blocks, _convolve, multiplications, y, x, winners, True, *filters, *work, padding, POOL)
     return y, winners
 
 
@@ -51,11 +51,9 @@ def input_grad(g, winners, w, padding):
     """Give the gradient with respect to x, for cotangents g of what was pooled and their winners (N, PH, PW, O)."""
     images, height, width, filters = g.shape
     dx = np.empty((images, 2 * height + 2 - 2 * padding[0], 2 * width + 2 - 2 * padding[1], w.shape[2]), g.dtype)
-    blocks, turned = winograd.cut(dx.shape, filters), w[::-1, ::-1].swapaxes(2, 3)
-    padding = 2 - padding[0], 2 - padding[1]
-    turned = *winograd.transformed(turned, None), *winograd.block_rows(dx.shape, filters, blocks)
-    cost = winograd.multiplications(dx.shape, filters)
-    run_queue(_convolve_blocks, _convolve, cost, dx, g, winners, False, *turned, blocks, padding, POOL)
+    multiplications, *work = winograd.divide(dx.shape, filters, threads())
+    turned, padding = winograd.transformed(w[::-1, ::-1].swapaxes(2, 3), None), (2 - padding[0], 2 - padding[1])
+    run_queue(_convolve_blocks, _convolve, multiplications, dx, g, winners, False, *turned, *work, padding, POOL)
     return dx
 
 
@@ -63,11 +61,11 @@ def weight_grad(x, g, winners, padding):
     """Give the gradients with respect to the filters, ``(3, 3, C, O)``, and the bias, ``(O,)``."""
     images, height, width, filters = g.shape
     channels, team = x.shape[3], threads()
-    blocks = winograd.cut((images, 2 * height, 2 * width, filters), channels)
+    blocks = winograd.cut((images, 2 * height, 2 * width, filters), channels, team)
     du, sums = np.zeros((team, PLANES * channels * filters), x.dtype), np.zeros((team, filters))
     rows = winograd.filter_rows(channels, filters)
     _correlate_routed(x, g, winners, du, sums, *rows, blocks, padding, POOL)
-    return winograd.transformed_back(du, channels, filters), sums.sum(0).astype(g.dtype)
+    return shrink(du.sum(0), channels, filters), sums.sum(0).astype(g.dtype)
 
 
 @parallel_kernel

@@ -6,6 +6,7 @@ import numpy as np
 
 from . import elementwise as e
 
+KERNEL_DTYPES = np.dtype(np.float32), np.dtype(np.float64)  # of the images that kernels take
 _NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
 
 
@@ -66,5 +67,7 @@ def matched(name, a, b):
 
 def of_unseen_images(op, *xs):
     """Whether tensors are images (N, C, H, W) that kernels take and only ops have read: what is made may wait."""
-    known = xs[-1].ndim == 4 and xs[-1].dtype in (np.float32, np.float64)
-    return known and all(x.unseen is not None for x in xs)
+    for x in xs:
+        if x.unseen is None:
+            return False
+    return xs[-1].ndim == 4 and xs[-1].dtype in KERNEL_DTYPES

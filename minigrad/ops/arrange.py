@@ -33,7 +33,8 @@ def flatten(x, start_dim=0, end_dim=-1):
     start, end = (checked_dims("flatten", x, [d])[0] for d in (start_dim, end_dim))
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} (x {x.shape})")
-    return reshape(x, *x.shape[:start], prod(x.shape[start:end + 1]), *x.shape[end + 1:])
+    shape = *x.shape[:start], prod(x.shape[start:end + 1]), *x.shape[end + 1:]
+    return x if shape == x.shape else Reshape(shape)(x)
 
 
 @numpy_names

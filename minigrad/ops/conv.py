@@ -7,6 +7,7 @@ Call conv(x, w) = y. It is linear in x and linear in w, so with any cotangent g 
 and each of the three ops is the derivative of the other two: second and higher derivatives come for free.
 """
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from math import prod
 
 from .. import kernels
@@ -25,7 +26,7 @@ class _Window(Op):
     dilation: tuple = (1, 1)
     groups: int = 1
 
-    @property
+    @cached_property
     def window(self):
         return self.stride, self.padding, self.dilation, self.groups
 
@@ -35,15 +36,10 @@ class Conv2d(_Window):
     """The cross-correlation of x (N, C, H, W) with weight (O, C/groups, kh, kw), plus bias (O,) if there is one."""
 
     def may_wait(self, x, weight, *bias):
-        shape = self.result_shape(x, weight)
-        if x.unseen is not None and by_tiles(weight.shape, x.dtype, *self.window):  # then x need not be copied
-            return weight.size <= 2 * prod(shape)
-        return is_made_again(x.shape, shape, weight.shape, x.dtype.itemsize)
+        return _may_wait(x.shape, weight.shape, self.window, x.dtype, x.unseen is not None)
 
     def result_shape(self, x, weight, *bias):
-        settings = self.stride, self.padding, self.dilation
-        size = (conv_output_size(x.shape[2 + a], weight.shape[2 + a], *(s[a] for s in settings)) for a in (0, 1))
-        return x.shape[0], weight.shape[0], *size
+        return _result_shape(x.shape, weight.shape, self.window)
 
     def forward(self, x, weight, *bias):
         return kernels.conv2d(x, weight, bias[0] if bias else None, *self.window)
@@ -52,6 +48,21 @@ class Conv2d(_Window):
         return (lambda: Conv2dInput(*self.window, x.shape)(g, weight),
                 lambda: Conv2dWeight(*self.window, weight.shape)(x, g),
                 *(lambda: ChannelSum()(g) for _ in bias))
+
+
+@lru_cache(maxsize=1024)
+def _may_wait(x_shape, weight_shape, window, dtype, unseen):
+    shape = _result_shape(x_shape, weight_shape, window)
+    if unseen and by_tiles(weight_shape, dtype, *window):  # then x need not be copied
+        return prod(weight_shape) <= 2 * prod(shape)
+    return is_made_again(x_shape, shape, weight_shape, dtype.itemsize)
+
+
+@lru_cache(maxsize=1024)
+def _result_shape(x_shape, weight_shape, window):
+    *settings, _ = window
+    size = (conv_output_size(x_shape[2 + a], weight_shape[2 + a], *(s[a] for s in settings)) for a in (0, 1))
+    return x_shape[0], weight_shape[0], *size
 
 
 @dataclass(frozen=True, eq=False)

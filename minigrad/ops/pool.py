@@ -5,6 +5,7 @@ MaxPoolCollect, reads other values at the winners; and MaxPoolCollect's vjp is M
 from x each time: nothing is saved beside the tape.
 """
 from dataclasses import dataclass
+from functools import cached_property
 
 from .. import kernels
 from ..tensor import Op
@@ -20,7 +21,7 @@ class _Windows(Op):
     padding: tuple = (0, 0)
     ceil_mode: bool = False
 
-    @property
+    @cached_property
     def window(self):
         return self.kernel_size, self.stride, self.padding, self.ceil_mode
 
