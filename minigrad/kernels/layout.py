@@ -116,7 +116,8 @@ def flat(x, axes, *, writeable=False):
         ``(x.size,)``, contiguous.
     """
     line = np.ascontiguousarray((x if axes is None else x.transpose(axes)).reshape(-1))
-    line.flags.writeable = writeable
+    if line.flags.writeable is not writeable:
+        line.flags.writeable = writeable
     return line
 
 

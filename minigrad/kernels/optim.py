@@ -72,18 +72,21 @@ def _run(serial, parallel, overwritten, grad, settings):
     param = overwritten[0]
     axes = memory_axes(param)
     lines = [flat(array, axes, writeable=True) for array in overwritten]
-    settings = map(param.dtype.type, settings)
     if param.size < SERIAL:
         serial(*lines, flat(grad, axes), *settings)
     else:
         parallel(*lines, flat(grad, axes), *settings, threads())
     for array, line in zip(overwritten, lines):
-        if line.base is not array and not np.may_share_memory(array, line):
+        owner = array if array.base is None else array.base
+        if line.base is not owner and not np.may_share_memory(array, line):
             array[...] = unflatten(line, array.shape, axes)
 
 
 @subroutine
 def _adam(param, m, v, grad, keep, decay, rate1, beta2, rate2, root2, eps, size):
+    f = param.dtype.type
+    keep, decay, rate1, beta2 = f(keep), f(decay), f(rate1), f(beta2)
+    rate2, root2, eps, size = f(rate2), f(root2), f(eps), f(size)
     for i in range(param.size):
         p, g = param[i] * keep, grad[i]
         if decay != 0:
@@ -103,6 +106,7 @@ def _adam_parallel(param, m, v, grad, keep, decay, rate1, beta2, rate2, root2, e
 
 @subroutine
 def _descend(param, grad, lr, decay):
+    lr, decay = param.dtype.type(lr), param.dtype.type(decay)
     for i in range(param.size):
         p, g = param[i], grad[i]
         if decay != 0:
@@ -119,6 +123,8 @@ def _descend_parallel(param, grad, lr, decay, parts):
 
 @subroutine
 def _roll(param, buf, grad, lr, decay, momentum, fresh, ahead):
+    f = param.dtype.type
+    lr, decay, momentum, fresh, ahead = f(lr), f(decay), f(momentum), f(fresh), f(ahead)
     for i in range(param.size):
         p, g = param[i], grad[i]
         if decay != 0:
