@@ -1,5 +1,6 @@
 """Arrays of several megabytes, made and freed again and again, do not fetch their pages anew each time."""
 
+import os
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import resource
 import numpy as np
 {prepare}
 def step():
-    arrays = [np.ones(2**20, np.float32) for _ in range(8)]
+    arrays = [np.ones(size << 18, np.float32) for size in {megabytes}]
 for _ in range(3):
     step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -18,16 +19,28 @@ for _ in range(5):
     step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
+KEEP = "import minigrad.kernels.memory as m; m.keep_freed_memory()"
 
 
-def faults(prepare):
-    return int(subprocess.run([sys.executable, "-c", PROGRAM.format(prepare=prepare)], capture_output=True, text=True,
-                              check=True).stdout)  # fmt: skip
+def faults(prepare, megabytes, **environment):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")} | environment
+    run = [sys.executable, "-c", PROGRAM.format(prepare=prepare, megabytes=megabytes)]
+    return int(subprocess.run(run, capture_output=True, text=True, check=True, env=environment).stdout)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="page faults are counted as Linux counts them")
-def test_freed_memory_is_used_again():
-    without = faults("")
-    if without < 1000:
+@pytest.mark.parametrize("megabytes", [[4] * 8, [4] * 40, [20] * 6, [40]], ids=str)
+def test_freed_memory_is_used_again(megabytes):
+    without = faults("", megabytes)
+    if without < 100:
         pytest.skip("this allocator keeps freed memory anyway")
-    assert faults("import minigrad.kernels.memory as m; m.keep_freed_memory()") < without / 10
+    assert faults(KEEP, megabytes) < without / 10
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="page faults are counted as Linux counts them")
+def test_what_the_environment_says_stands():
+    said = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TOP_PAD_": "0", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    without = faults("", [4] * 8, **said)
+    if without < 100:
+        pytest.skip("this allocator does not listen")
+    assert faults(KEEP, [4] * 8, **said) > without / 2
