@@ -227,13 +227,14 @@ def _route_rows(g, image, out, start, stop, gated, tiled, window, winner, best):
     """Route one image's g (OH, OW, C) to the rows from `start` to `stop` of the image (H, W, C): these are `out`."""
     kh, kw, sh, sw, ph, pw = window
     height, width, channels = image.shape
-    zero = g.dtype.type(0)
-    if not tiled:  # some input lies in no window or in several
-        out[:] = zero
+    zero, cleared = g.dtype.type(0), start  # rows before this one hold zeros, if nothing else
     for r in range(first_window(start, kh, sh, ph), min((stop - 1 + ph) // sh + 1, g.shape[0])):
         _find_winners(image, r, gated, window, winner, best)
         share = g[r]
         top, bottom = span(r, kh, sh, ph, height)
+        if not tiled:  # some input lies in no window or in several
+            _clear(out, cleared - start, min(bottom, stop) - start)
+            cleared = max(cleared, bottom)
         for h in range(max(top, start), min(bottom, stop)):
             line = out[h - start]
             for s in range(g.shape[1]):
@@ -248,6 +249,17 @@ def _route_rows(g, image, out, start, stop, gated, tiled, window, winner, best):
                         for c in range(channels):
                             u = share[s, c]
                             line[w, c] += u if winner[s, c] == here else zero
+    if not tiled:
+        _clear(out, cleared - start, stop - start)
+
+
+@kernel
+def _clear(rows, first, last):
+    """Write zeros to some of the rows of an image, while they come into a cache for what follows."""
+    for h in range(first, last):
+        line = rows[h].reshape(-1)
+        for i in range(line.size):
+            line[i] = 0
 
 
 @parallel_kernel
