@@ -7,12 +7,12 @@ import numba
 import numpy as np
 
 from minigrad.kernels import winograd
-from minigrad.kernels._jit import parallel_kernel, threads
+from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.layout import channels_last
 from minigrad.kernels.micro import PANEL_BYTES, tile
 from minigrad.kernels.pack import in_place, pack
-from minigrad.kernels.plan import backward_axes, forward_axes, make_plan, split_images
+from minigrad.kernels.plan import backward_axes, fits_inside, forward_axes, make_plan, split_images
 from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.scatter import scatter, scattering_pays
 from minigrad.kernels.subroutine import subroutine
@@ -121,21 +121,23 @@ def _backward_sets(size, weight_shape, stride, padding, dilation):
 
 def _run(y, x, w, bias, rows, columns, groups):
     """Convolve x (N, H, W, C) with the Panels w, into the positions of y (N, OH, OW, O) that the two axes name."""
-    images, _, _, channels = x.shape
-    multiplications, work = _divide(rows, columns, images, channels, groups, y.shape[3], x.itemsize, threads())
+    multiplications, work = _divide(rows, columns, x.shape, groups, y.shape[3], x.itemsize, threads())
     bias = np.zeros(y.shape[3], x.dtype) if bias is None else np.ascontiguousarray(bias)
     run_queue(_convolve_blocks, _convolve, multiplications, y.reshape(-1), x, *w, read_only(bias), *work)
 
 
 @lru_cache(maxsize=256)
-def _divide(rows, columns, images, channels, groups, filters, itemsize, team):
+def _divide(rows, columns, x_shape, groups, filters, itemsize, team):
     """How many multiplications there are, and how they are divided among threads: what a kernel asks for besides
     arrays."""
+    images, height, width, channels = x_shape
     plan = make_plan(rows, columns, channels, channels // groups, filters)
     tiles = len(plan.x_rows)
     blocks = split_images(images, tiles, rows, plan.pitch * itemsize, team)
     starts = -(-tiles // blocks) * plan.x_rows.shape[1] // columns.count + 2  # rows of windows in a block, at the most
     frame_size = min(rows.span, starts * rows.step + rows.reach) * plan.pitch
+    if fits_inside(rows, columns, height, width):
+        frame_size = 0
     multiplications = images * rows.count * columns.count * len(plan.taps) * plan.run * filters
     return multiplications, (frame_size, blocks, groups, *plan)
 
@@ -171,19 +173,34 @@ def _convolve_blocks(
 def convolve_block(
     y, x, image, first, last, w, w_group, w_panel, w_row, bias, frame, groups, edges, taps, run, x_rows, y_rows, pitch
 ):  # fmt: skip
-    """Run the tile over the rows `first` to `last` of the tables, of one image; y is flat."""
+    """Run the tile over the rows `first` to `last` of the tables, of one image; y is flat.
+
+    Where the frame has no size the image is read in place.
+    """
     top, left, reach = edges[0], edges[1], edges[2]
-    group_in, group_out, width = x.shape[3] // groups, len(bias) // groups, PANEL_BYTES // x.itemsize
-    bias_rows = np.zeros(x_rows.shape[1], np.int64)
+    tables = w, w_group, w_panel, w_row, bias, groups, taps, run, x_rows, y_rows
+    if len(frame) == 0:
+        _run_tiles(y, x.reshape(-1), (image * x.shape[1] + top) * pitch, x.shape[3], first, last, *tables)
+        return
     above = x_rows[first, 0] // pitch
     rows = x_rows[last - 1, -1] // pitch + reach - above
     fill_frame(frame, x, image, top + above, left, rows, pitch // x.shape[3])
+    _run_tiles(y, frame, -above * pitch, x.shape[3], first, last, *tables)
+
+
+@kernel
+def _run_tiles(
+    y, frame, begin, channels, first, last, w, w_group, w_panel, w_row, bias, groups, taps, run, x_rows, y_rows
+):  # fmt: skip
+    """All groups and panels of filters, for windows that count from `begin` in a frame of so many channels."""
+    group_in, group_out, width = channels // groups, len(bias) // groups, PANEL_BYTES // y.itemsize
+    bias_rows = np.zeros(x_rows.shape[1], np.int64)
     for group in range(groups):
         for panel in range(-(-group_out // width)):
             at = group * group_out + panel * width
             for k in range(first, last):
                 tile(
                     y, at, y_rows[k], bias, at, bias_rows,
-                    frame, group * group_in - above * pitch, x_rows[k], taps, run, 1,
+                    frame, begin + group * group_in, x_rows[k], taps, run, 1,
                     w, group * w_group + panel * w_panel, w_row, min(width, group_out - panel * width),
                 )  # fmt: skip

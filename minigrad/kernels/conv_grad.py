@@ -8,11 +8,11 @@ import numba
 import numpy as np
 
 from minigrad.kernels import winograd
-from minigrad.kernels._jit import parallel_kernel, threads
+from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.layout import channels_last
 from minigrad.kernels.micro import PANEL_BYTES, tile
-from minigrad.kernels.plan import forward_axis, frame_edges, in_tiles, split_images
+from minigrad.kernels.plan import fits_inside, forward_axis, frame_edges, in_tiles, split_images
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import filters_first
 from minigrad.kernels.windows import run
@@ -58,7 +58,7 @@ class Correlation(NamedTuple):
     """A weight gradient as offsets, and the threads' memory for it."""
 
     dw: np.ndarray  # (threads, weights * filters): each thread's sums
-    frames: np.ndarray  # (threads, elements): each thread's frame
+    frames: np.ndarray  # (threads, elements): each thread's frame; without elements, images are read in place
     shape: tuple  # (kh, kw, C / groups, O)
     blocks: int  # that an image's output rows are cut into
     groups: int
@@ -76,16 +76,15 @@ class Correlation(NamedTuple):
 def correlation(x, g_shape, weight_shape, stride, padding, dilation, groups, blocks=None):
     """Lay out the weight gradient for x (N, H, W, C) and a cotangent of `g_shape` (N, OH, OW, O)."""
     team, window = threads(), (stride, padding, dilation)
-    pixels = g_shape[1:3]
-    frame_size, *offsets = _offsets(len(x), x.shape[3], pixels, weight_shape, window, groups, blocks, x.itemsize, team)
+    frame_size, *offsets = _offsets(x.shape, g_shape[1:3], weight_shape, window, groups, blocks, x.itemsize, team)
     dw, frames = np.zeros((team, prod(weight_shape)), x.dtype), np.empty((team, frame_size), x.dtype)
     return Correlation(dw, frames, *offsets)
 
 
 @lru_cache(maxsize=256)
-def _offsets(images, channels, out, weight_shape, window, groups, blocks, itemsize, team):
+def _offsets(x_shape, out, weight_shape, window, groups, blocks, itemsize, team):
     """How many elements a frame has, and all of a Correlation but its memory."""
-    out_channels, group_channels, *kernel_size = weight_shape
+    (images, height, width, channels), (out_channels, group_channels, *kernel_size) = x_shape, weight_shape
     rows, columns = (forward_axis(out[a], kernel_size[a], *(setting[a] for setting in window)) for a in (0, 1))
     pitch = columns.span * channels
     blocks = blocks or split_images(images, rows.count, rows, pitch * itemsize, team)
@@ -96,6 +95,8 @@ def _offsets(images, channels, out, weight_shape, window, groups, blocks, itemsi
     steps = np.array([rows.step, columns.step * channels])
     tables = frame_edges(rows, columns), steps, in_tiles(weights), in_tiles(np.arange(len(weights)) * out_channels)
     frame_size, shape = ((starts - 1) * rows.step + rows.reach) * pitch, (*kernel_size, group_channels, out_channels)
+    if fits_inside(rows, columns, height, width):
+        frame_size = 0
     return frame_size, shape, blocks, groups, *tables, pitch
 
 
@@ -135,20 +136,31 @@ def _correlate_share(thread, x, g, dw, frames, blocks, groups, edges, steps, x_r
 
 @subroutine
 def add_products(dw, x, image, first, g, frame, groups, edges, steps, x_rows, y_rows, pitch):
-    """Copy the frame of the output rows from `first` on, whose cotangent is g (rows, OW, O), and add what they give."""
-    rows, out_columns, out_channels = g.shape
-    group_in, group_out, width = x.shape[3] // groups, out_channels // groups, PANEL_BYTES // x.itemsize
-    top, left, reach, row_step, pixel_step = edges[0], edges[1], edges[2], steps[0], steps[1]
+    """Add what the output rows from `first` on give, whose cotangent is g (rows, OW, O)."""
+    rows, channels, row_step = len(g), x.shape[3], steps[0]
+    top, left, reach = edges[0] + first * row_step, edges[1], edges[2]
     taps = np.arange(rows) * row_step * pitch
-    fill_frame(frame, x, image, top + first * row_step, left, (rows - 1) * row_step + reach, pitch // x.shape[3])
+    if len(frame) == 0:
+        begin = (image * x.shape[1] + top) * pitch
+        _run_tiles(dw, x.reshape(-1), begin, channels, g, groups, taps, steps[1], x_rows, y_rows)
+        return
+    fill_frame(frame, x, image, top, left, (rows - 1) * row_step + reach, pitch // channels)
+    _run_tiles(dw, frame, 0, channels, g, groups, taps, steps[1], x_rows, y_rows)
+
+
+@kernel
+def _run_tiles(dw, frame, begin, channels, g, groups, taps, step, x_rows, y_rows):
+    """All groups and panels of filters, for windows that count from `begin` in a frame of so many channels."""
+    _, out_columns, out_channels = g.shape
+    group_in, group_out, width = channels // groups, out_channels // groups, PANEL_BYTES // dw.itemsize
     g_flat = g.reshape(-1)
     for group in range(groups):
         for column in range(0, group_out, width):
             at = group * group_out + column
             for k in range(len(x_rows)):
                 tile(
-                    dw, at, y_rows[k], dw, at, y_rows[k], frame, group * group_in, x_rows[k], taps, out_columns,
-                    pixel_step, g_flat, at, out_channels, min(width, group_out - column),
+                    dw, at, y_rows[k], dw, at, y_rows[k], frame, begin + group * group_in, x_rows[k], taps, out_columns,
+                    step, g_flat, at, out_channels, min(width, group_out - column),
                 )  # fmt: skip
 
 

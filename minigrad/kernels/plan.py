@@ -104,6 +104,11 @@ def frame_edges(rows, columns):
     return np.array([rows.near, columns.near, rows.reach])
 
 
+def fits_inside(rows, columns, height, width):
+    """Whether no window looks beyond an image of this size, and its rows are those of a frame: it needs none then."""
+    return columns.near == 0 and columns.span == width and rows.near >= 0 and rows.near + rows.span <= height
+
+
 def in_tiles(offsets):
     """Cut a table of row offsets into tiles, (tiles, ROWS); the last tile repeats the last row to be full."""
     tiles = -(-len(offsets) // ROWS)
