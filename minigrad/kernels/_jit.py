@@ -103,14 +103,14 @@ def _add_overload(compiled, result):
 
 
 def _stamped(function):
-    """The same function with one more closure cell: a digest of the other kernel files whose functions it names, and of
-    those that say how kernels are compiled.
+    """The same function with one more closure cell: a digest of the other kernel files that its own file imports from,
+    and of those that say how kernels are compiled.
 
     numba recompiles a cached function when its own file or its closure changes, but not when a function that it calls
     from another file does. The cell, which the function never reads, closes that gap.
     """
-    named = [function.__globals__.get(name) for name in function.__code__.co_names]
-    files = {sys.modules[name].__file__ for name in _kernel_files(named, {function.__module__})}
+    names = _kernel_files(function.__globals__.values(), {function.__module__})
+    files = {sys.modules[name].__file__ for name in names}
     files |= {__file__, str(Path(__file__).with_name("subroutine.py"))}
     digest = hashlib.sha256(b"".join(Path(file).read_bytes() for file in sorted(files))).hexdigest()
     code = function.__code__.replace(co_freevars=(*function.__code__.co_freevars, "digest"))

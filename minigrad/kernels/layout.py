@@ -12,9 +12,11 @@ from numba import prange
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
 from minigrad.kernels.subroutine import subroutine
+from minigrad.kernels.turn import turn
 from minigrad.kernels.weights import read_only
 
-SERIAL = 1 << 14  # numbers; fewer are turned before the other threads have woken up
+SERIAL = 1 << 17  # numbers; fewer are turned before the other threads have woken up
+NARROW = 4  # rows or columns that a loop turns faster than squares do, of which most would be empty
 
 
 def channels_last(x):
@@ -70,8 +72,10 @@ def turned(x):
     """Copy contiguous matrices (N, A, B) to contiguous (N, B, A)."""
     n, a, b = x.shape
     y = np.empty((n, b, a), x.dtype)
-    if x.dtype.kind != "f" or x.size < SERIAL or n < threads():
+    if x.dtype not in (np.float32, np.float64):
         y[...] = x.swapaxes(1, 2)
+    elif x.size < SERIAL:
+        _turn_matrices(read_only(x), y, 0, n)
     else:
         _turn(read_only(x), y, threads())
     return y
@@ -148,9 +152,13 @@ def _turn(x, y, parts):
 
 @subroutine
 def _turn_matrices(x, y, first, last):
+    _, rows, columns = x.shape
     for n in range(first, last):
+        if min(rows, columns) > NARROW:
+            turn(y.reshape(-1), n * rows * columns, rows, x.reshape(-1), n * rows * columns, columns, rows, columns)
+            continue
         matrix, result = x[n], y[n]
-        for j in range(result.shape[0]):
+        for j in range(columns):
             row = result[j]
-            for i in range(row.size):
+            for i in range(rows):
                 row[i] = matrix[i, j]

@@ -91,21 +91,15 @@ _few_rows = _few_rows_numpy if numba.config.DISABLE_JIT else _few_rows_llvm
 
 def _write(at, registers, y, row, w, x, bias, count, length):
     """Write the loop over k, a vector of it at a time, and what is left of it in the end."""
-    lanes = registers.lanes
-
-    def turned(block):
-        for _ in range(lanes.bit_length() - 1):
-            pairs = zip(block[: lanes // 2], block[lanes // 2 :])
-            block = [half for a, b in pairs for half in registers.zip(a, b)]
-        return block
-
     def add_block(sums, k, exists=None):
         numbers = registers.load(at.gep(x, [k]), exists, missing=-0.0)  # -0 * 0 changes no sum, not even one of -0
-        for i, column in enumerate(turned([registers.load(at.gep(start, [k]), exists) for start in starts])):
+        block = [registers.load(at.gep(start, [k]), exists) for start in starts]
+        for i, column in enumerate(registers.turned(block)):
             sums = registers.multiply_add(registers.spread(at.extract_element(numbers, number(i))), column, sums)
         return sums
 
     is_row, last = registers.lanes_below(at.sub(count, row)), at.sub(count, number(1))
+    lanes = registers.lanes
     rows = [at.add(row, number(i)) for i in range(lanes)]
     starts = [at.gep(w, [at.mul(at.select(at.icmp_signed("<", r, count), r, last), length)]) for r in rows]
     blocks = at.sdiv(length, number(lanes))

@@ -3,8 +3,9 @@
 A pass through a network makes and frees dozens of arrays of some megabytes. glibc gives blocks that large back to the
 operating system at once, and every page of the next block is a page fault: a quarter of a training step of `mnist_cnn`;
 for eight images in SqueezeNet 4,800 faults forward and 7,900 with the gradient. It also gives back the end of its heap
-when more than twice that size is free there. So glibc is asked (mallopt(3)) to take arrays of up to 32 MiB, its ceiling,
-from its heap, and larger ones where they fit; to let that heap grow in large strides; and to keep what is freed of it.
+when more than twice that size is free there. So glibc is asked (mallopt(3)) to take arrays of up to 32 MiB (its
+ceiling) from its heap, and larger ones where they fit; to let that heap grow in large strides; and to keep what is
+freed of it.
 """
 
 import ctypes

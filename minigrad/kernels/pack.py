@@ -12,8 +12,10 @@ import numba
 import numpy as np
 
 from minigrad.kernels._jit import parallel_kernel, threads
+from minigrad.kernels.layout import copy
 from minigrad.kernels.micro import PANEL_BYTES
 from minigrad.kernels.subroutine import subroutine
+from minigrad.kernels.turn import turn
 from minigrad.kernels.weights import read_only
 
 SERIAL = 1 << 14  # numbers; fewer are copied before the other threads have woken up
@@ -81,14 +83,14 @@ def _pack_share(thread, packed, memory, taps, run, row, column, group, panels, c
         first_column = panel % panels * width
         begin = panel // panels * group + taps[tap] + first * row + first_column * column
         rows, cols = min(STRETCH, run - first), min(width, columns - first_column)
-        out = packed[panel, tap * run + first : tap * run + first + rows]
-        if column == 1:
-            for r in range(rows):
-                line, source = out[r], memory[begin + r * row : begin + r * row + cols]
-                for c in range(cols):
-                    line[c] = source[c]
+        if row == 1:
+            at = (panel * len(taps) * run + tap * run + first) * width
+            turn(packed.reshape(-1), at, width, memory, begin, column, cols, rows)
         else:
-            for c in range(cols):
-                source = memory[begin + c * column : begin + c * column + (rows - 1) * row + 1 : row]
-                for r in range(rows):
-                    out[r, c] = source[r]
+            for r in range(rows):
+                line, at = packed[panel, tap * run + first + r], begin + r * row
+                if column == 1:
+                    copy(line[:cols], memory[at : at + cols])
+                else:
+                    for c in range(cols):
+                        line[c] = memory[at + c * column]

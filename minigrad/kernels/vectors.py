@@ -107,6 +107,13 @@ class Vectors:
         halves = order[: self.lanes], order[self.lanes :]
         return [self.at.shuffle_vector(a, b, self._order(half)) for half in halves]
 
+    def turned(self, square):
+        """The columns of a square, whose rows are as many vectors as they have lanes."""
+        for _ in range(self.lanes.bit_length() - 1):
+            pairs = zip(square[: self.lanes // 2], square[self.lanes // 2 :])
+            square = [half for a, b in pairs for half in self.zip(a, b)]
+        return square
+
     def lanes_below(self, count):
         """Which lanes there are when only `count` numbers are left."""
         return self.at.icmp_signed("<", self._order(range(self.lanes)), self.spread(self.at.trunc(count, LANE)))

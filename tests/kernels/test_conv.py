@@ -140,6 +140,23 @@ def test_empty_batches_inputs_and_outputs(shape, filters):
     assert_array_equal(kernels.channel_sum(y), y.sum((0, 2, 3)))
 
 
+@pytest.mark.parametrize(
+    "kernel_size, stride, padding", [((1, 1), 1, 2), ((5, 5), 1, 2), ((7, 7), 2, 3), ((3, 2), 3, 0)]
+)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_an_image_that_is_its_own_frame_gives_the_same_bytes(kernel_size, stride, padding, groups):
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(size=(3, 4, 13, 14)), rng.normal(size=(6, 4 // groups, *kernel_size))
+    padded = np.pad(x, [(0, 0), (0, 0), (padding, padding), (padding, padding)])
+    framed = (stride, stride), (padding, padding), (1, 1), groups
+    in_place = (stride, stride), (0, 0), (1, 1), groups
+    y = kernels.conv2d(x, weight, None, *framed)
+    assert_array_equal(kernels.conv2d(padded, weight, None, *in_place), y)
+    g = rng.normal(size=y.shape)
+    dw = kernels.conv2d_weight_grad(x, g, weight.shape, *framed)
+    assert_array_equal(kernels.conv2d_weight_grad(padded, g, weight.shape, *in_place), dw)
+
+
 def test_a_window_that_does_not_fit_is_named():
     with pytest.raises(ValueError, match="window reaches over 5 elements"):
         kernels.conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3)), None, (1, 1), (0, 0), (2, 2), 1)

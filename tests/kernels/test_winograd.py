@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from minigrad import kernels
 from minigrad.kernels import conv_pool, reference, winograd
 from minigrad.kernels.layout import channels_last
+from minigrad.kernels.stretch import S, shrink, stretch
 from minigrad.kernels.transform import LANES, make_transform
 
 from .layouts import LAYOUTS, draw_values
@@ -173,6 +174,24 @@ def transformed(transform, y, d):
         transform(y, 0, 2 * channels, channels, d, 0, 4 * channels, channels, channels)
 
     (run if numba.config.DISABLE_JIT else numba.njit(run))(y.reshape(-1), d.reshape(-1), d.shape[2])
+
+
+@pytest.mark.parametrize("channels, filters", [(LANES, LANES), (32, 48), (96, 2 * LANES)])
+def test_stretching_is_a_product_and_shrinking_its_transpose(channels, filters):
+    w, du = random(3, 3, channels, filters), random(16 * channels * filters)
+    u, dw = stretch(w), shrink(du, channels, filters)
+    assert_allclose(u.reshape(16, -1), S @ w.reshape(9, -1), rtol=1e-5, atol=1e-5)
+    assert_allclose(dw.reshape(9, -1), S.T @ du.reshape(16, -1), rtol=1e-5, atol=1e-5)
+    turned = w[::-1, ::-1].swapaxes(2, 3)
+    assert_array_equal(stretch(turned), stretch(np.ascontiguousarray(turned)))
+
+
+def test_an_infinite_weight_stays_in_the_planes_it_belongs_to():
+    w = np.ones((3, 3, LANES, LANES), np.float32)
+    w[0, 0, 0, 0] = np.inf
+    u = stretch(w).reshape(16, LANES, LANES)
+    assert_array_equal(np.isfinite(u[:, 0, 0]), S[:, 0] == 0)
+    assert np.isfinite(u.reshape(16, -1)[:, 1:]).all()
 
 
 def test_every_memory_order_will_do():
