@@ -20,7 +20,7 @@ from minigrad.kernels.conv_pool import (
 from minigrad.kernels.elementwise import relu, relu_gate
 from minigrad.kernels.linear import matmul
 from minigrad.kernels.memory import keep_freed_memory
-from minigrad.kernels.norm import batch_norm_grads, channel_moments
+from minigrad.kernels.norm import batch_norm, batch_norm_grads, channel_moments
 from minigrad.kernels.optim import adam_step, sgd_step
 from minigrad.kernels.pool import (
     max_pool2d,
@@ -37,6 +37,7 @@ __all__ = [
     "adam_step",
     "avg_pool2d",
     "avg_pool2d_grad",
+    "batch_norm",
     "batch_norm_grads",
     "channel_affine",
     "channel_dot",

@@ -32,9 +32,9 @@ def channel_affine(x, center, scale, shift):
     """
     n, c, h, w = x.shape
     y = empty_channels_last(x.shape, x.dtype)
-    channels = read_only(np.stack([center, scale, shift]))
+    channels = np.stack([center, scale, shift])
     rows = channels_last(x).reshape(n * h, w * c), channels, y.reshape(n * h, w * c)
-    run(_affine_rows, _affine_parallel, x.size, n * h, *rows)
+    run(affine_rows, _affine_parallel, x.size, n * h, *rows)
     return as_nchw(y)
 
 
@@ -64,8 +64,8 @@ def channel_sums(g, x, center):
     """
     n, c, h, w = x.shape
     sums = np.empty((n, 2, c))
-    run(_sum_images, _sum_parallel, x.size, n, *(channels_last(a).reshape(n, h, w * c) for a in (g, x)),
-        read_only(np.ascontiguousarray(center)), sums)
+    run(sum_images, _sum_parallel, x.size, n, *(channels_last(a).reshape(n, h, w * c) for a in (g, x)),
+        read_only(np.ascontiguousarray(center)[None]), sums)
     return sums.sum(0)
 
 
@@ -95,7 +95,8 @@ def fold(row, total):
 
 
 @subroutine
-def _affine_rows(x, channels, y, first, last):
+def affine_rows(x, channels, y, first, last):
+    """Some of the rows of `channel_affine`, whose numbers for each channel are the rows of `channels`."""
     length = x.shape[1]
     center, scale, shift = repeated(channels[0], length), repeated(channels[1], length), repeated(channels[2], length)
     for r in range(first, last):
@@ -107,13 +108,14 @@ def _affine_rows(x, channels, y, first, last):
 @parallel_kernel
 def _affine_parallel(x, channels, y, tasks, parts):
     for t in prange(parts):
-        _affine_rows(x, channels, y, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
+        affine_rows(x, channels, y, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
 
 
 @subroutine
-def _sum_images(g, x, channels, sums, first, last):
+def sum_images(g, x, channels, sums, first, last):
+    """Some of the images of `channel_sums`, each into its own row; the centers are the first row of `channels`."""
     center, one, two = np.empty(x.shape[2], x.dtype), np.empty(x.shape[2], x.dtype), np.empty(x.shape[2], x.dtype)
-    repeat(channels, center)
+    repeat(channels[0], center)
     for n in range(first, last):
         one[:] = 0
         two[:] = 0
@@ -129,4 +131,4 @@ def _sum_images(g, x, channels, sums, first, last):
 @parallel_kernel
 def _sum_parallel(g, x, channels, sums, tasks, parts):
     for t in prange(parts):
-        _sum_images(g, x, channels, sums, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
+        sum_images(g, x, channels, sums, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)

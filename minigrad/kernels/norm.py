@@ -10,17 +10,20 @@ Golub & LeVeque (1983):
 Inside an image, sums run over whole rows at once (W * C elements side by side), so that the loops are long and need no
 reduction; the columns are added up at the end. An image is summed by one thread, so the result is the same for any
 number.
+
+Normalising and its gradients need two looks at the batch, with a few numbers for each channel worked out in between.
+All of that is one kernel each way: calls from Python, and NumPy's for the few numbers, would take as long as the looks.
 """
 
 import numpy as np
 from numba import prange
 
-from minigrad.kernels._jit import kernel, parallel_kernel
-from minigrad.kernels.channels import channel_sums, fold, repeated
+from minigrad.kernels._jit import kernel, ordered_kernel, parallel_kernel, threads
+from minigrad.kernels.channels import affine_rows, fold, repeat, repeated, sum_images
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import read_only
-from minigrad.kernels.windows import run
+from minigrad.kernels.windows import SERIAL, run
 
 
 def channel_moments(x):
@@ -42,6 +45,33 @@ def channel_moments(x):
     moments = np.empty((2, c), x.dtype)
     _merge(sums, moments)
     return moments
+
+
+def batch_norm(x, weight, bias, eps):
+    """Normalise each channel by its own moments: ``(x - mean) / sqrt(var + eps) * weight + bias``.
+
+    Parameters
+    ----------
+    x : ndarray
+        ``(N, C, H, W)``, any strides, not empty.
+    weight, bias : ndarray or None
+        ``(C,)``; one and zero if left out.
+    eps : float
+
+    Returns
+    -------
+    (ndarray, ndarray)
+        What was normalised, channels-last; and the moments, as `channel_moments` gives them.
+    """
+    n, c, h, w = x.shape
+    y, moments, channels = empty_channels_last(x.shape, x.dtype), np.empty((2, c), x.dtype), np.empty((3, c), x.dtype)
+    operands = channels_last(x).reshape(n, h, w * c), *_affine(weight, bias, c, x.dtype), eps
+    operands += np.empty((n, 2, c)), moments, channels, y.reshape(n * h, w * c)
+    if x.size < SERIAL:
+        _normalise(*operands)
+    else:
+        _normalise_parallel(*operands, threads())
+    return as_nchw(y), moments
 
 
 def batch_norm_grads(g, x, moments, weight, eps):
@@ -67,17 +97,23 @@ def batch_norm_grads(g, x, moments, weight, eps):
         dx, channels-last; dweight and dbias, ``(C,)``.
     """
     n, c, h, w = x.shape
-    g, x = (as_nchw(channels_last(a)) for a in (g, x))  # once for both passes
-    mean, inverse = moments[0], 1 / np.sqrt(moments[1] + np.float64(eps))
-    total, projected = channel_sums(g, x, mean)
-    projected *= inverse
-    scale = inverse if weight is None else inverse * weight
-    numbers = x.size // c
-    channels = np.stack([scale, mean, -scale * inverse * projected / numbers, -scale * total / numbers]).astype(x.dtype)
-    dx = empty_channels_last(x.shape, x.dtype)
-    rows = (channels_last(a).reshape(n * h, w * c) for a in (g, x))
-    run(_send_back, _send_back_parallel, x.size, n * h, *rows, read_only(channels), dx.reshape(n * h, w * c))
-    return as_nchw(dx), projected.astype(x.dtype), total.astype(x.dtype)
+    dx, channels = empty_channels_last(x.shape, x.dtype), np.empty((4, c), x.dtype)
+    dweight, dbias = np.empty((2, c), x.dtype)
+    weight, _ = _affine(weight, None, c, x.dtype)
+    operands = *(channels_last(a).reshape(n, h, w * c) for a in (g, x)), read_only(np.ascontiguousarray(moments))
+    operands += weight, eps, np.empty((n, 2, c)), channels, dx.reshape(n * h, w * c), dweight, dbias
+    if x.size < SERIAL:
+        _send_all_back(*operands)
+    else:
+        _send_back_parallel(*operands, threads())
+    return as_nchw(dx), dweight, dbias
+
+
+def _affine(weight, bias, channels, dtype):
+    """Weight and bias, contiguous and read-only, one and zero where there are none."""
+    weight = np.ones(channels, dtype) if weight is None else np.ascontiguousarray(weight)
+    bias = np.zeros(channels, dtype) if bias is None else np.ascontiguousarray(bias)
+    return read_only(weight), read_only(bias)
 
 
 @subroutine
@@ -96,8 +132,7 @@ def _image_sums(x, sums, first, last):
         fold(one, mean)
         for c in range(channels):
             mean[c] /= pixels
-        for start in range(0, length, channels):
-            center[start : start + channels] = mean
+        repeat(mean, center)
         one[:] = 0
         two[:] = 0
         for h in range(rows):
@@ -122,15 +157,80 @@ def _image_sums_parallel(x, sums, tasks, parts):
 @kernel
 def _merge(sums, moments):
     images, _, channels = sums.shape
+    mean, variance = np.zeros(channels), np.zeros(channels)
+    for n in range(images):
+        for c in range(channels):
+            mean[c] += sums[n, 0, c]
     for c in range(channels):
-        mean, variance = 0.0, 0.0
-        for n in range(images):
-            mean += sums[n, 0, c]
-        mean /= images
-        for n in range(images):
-            away = sums[n, 0, c] - mean
-            variance += sums[n, 1, c] + away * away
-        moments[0, c], moments[1, c] = mean, variance / images
+        mean[c] /= images
+    for n in range(images):
+        for c in range(channels):
+            away = sums[n, 0, c] - mean[c]
+            variance[c] += sums[n, 1, c] + away * away
+    for c in range(channels):
+        moments[0, c], moments[1, c] = mean[c], variance[c] / images
+
+
+@kernel
+def _normalise(x, weight, bias, eps, sums, moments, channels, y):
+    _image_sums(x, sums, 0, len(x))
+    _merge(sums, moments)
+    _scale(moments, weight, bias, eps, channels)
+    affine_rows(x.reshape(y.shape), channels, y, 0, len(y))
+
+
+@parallel_kernel
+def _normalise_parallel(x, weight, bias, eps, sums, moments, channels, y, parts):
+    for t in prange(parts):
+        _image_sums(x, sums, np.int64(t) * len(x) // parts, (np.int64(t) + 1) * len(x) // parts)
+    _merge(sums, moments)
+    _scale(moments, weight, bias, eps, channels)
+    for t in prange(parts):
+        rows = x.reshape(y.shape)
+        affine_rows(rows, channels, y, np.int64(t) * len(y) // parts, (np.int64(t) + 1) * len(y) // parts)
+
+
+@ordered_kernel
+def _scale(moments, weight, bias, eps, channels):
+    """Write center, scale and shift of each channel, in the precision of the batch."""
+    number = moments.dtype.type
+    for c in range(moments.shape[1]):
+        channels[0, c] = moments[0, c]
+        channels[1, c] = number(1) / np.sqrt(moments[1, c] + number(eps)) * weight[c]
+        channels[2, c] = bias[c]
+
+
+@kernel
+def _send_all_back(g, x, moments, weight, eps, sums, channels, dx, dweight, dbias):
+    sum_images(g, x, moments[:1], sums, 0, len(x))
+    _gradients(sums, moments, weight, eps, x.size // weight.size, channels, dweight, dbias)
+    _send_back(g.reshape(dx.shape), x.reshape(dx.shape), channels, dx, 0, len(dx))
+
+
+@parallel_kernel
+def _send_back_parallel(g, x, moments, weight, eps, sums, channels, dx, dweight, dbias, parts):
+    for t in prange(parts):
+        sum_images(g, x, moments[:1], sums, np.int64(t) * len(x) // parts, (np.int64(t) + 1) * len(x) // parts)
+    _gradients(sums, moments, weight, eps, x.size // weight.size, channels, dweight, dbias)
+    for t in prange(parts):
+        rows = g.reshape(dx.shape), x.reshape(dx.shape)
+        _send_back(*rows, channels, dx, np.int64(t) * len(dx) // parts, (np.int64(t) + 1) * len(dx) // parts)
+
+
+@ordered_kernel
+def _gradients(sums, moments, weight, eps, numbers, channels, dweight, dbias):
+    """Write the gradients of weight and bias, and for each channel scale, center, slope and shift of dx; in float64."""
+    total, projected = np.zeros(weight.size), np.zeros(weight.size)
+    for n in range(len(sums)):
+        for c in range(weight.size):
+            total[c] += sums[n, 0, c]
+            projected[c] += sums[n, 1, c]
+    for c in range(weight.size):
+        inverse = 1 / np.sqrt(moments[1, c] + np.float64(eps))
+        scale, along = inverse * weight[c], projected[c] * inverse
+        channels[0, c], channels[1, c] = scale, moments[0, c]
+        channels[2, c], channels[3, c] = -scale * inverse * along / numbers, -scale * total[c] / numbers
+        dweight[c], dbias[c] = along, total[c]
 
 
 @subroutine
@@ -142,9 +242,3 @@ def _send_back(g, x, channels, dx, first, last):
         a, b, target = g[r], x[r], dx[r]
         for i in range(target.size):
             target[i] = a[i] * scale[i] + (b[i] - center[i]) * along[i] + shift[i]
-
-
-@parallel_kernel
-def _send_back_parallel(g, x, channels, dx, tasks, parts):
-    for t in prange(parts):
-        _send_back(g, x, channels, dx, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)

@@ -119,3 +119,40 @@ def test_any_number_of_threads_gives_the_same_bytes():
         assert kernels.channel_dot(x, x, together[0]).tobytes() == dot.tobytes()
     finally:
         numba.set_num_threads(team)
+
+
+@given(
+    st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6)),
+    st.sampled_from([np.float32, np.float64]),
+    st.sampled_from(sorted(LAYOUTS)),
+    st.booleans(),
+    st.integers(0, 2**32),
+)
+def test_normalising_is_its_definition(shape, dtype, layout, affine, seed):
+    rng = np.random.default_rng(seed)
+    x = LAYOUTS[layout](rng.normal(size=shape).astype(dtype))
+    weight, bias = rng.normal(size=(2, shape[1])).astype(dtype) if affine else (None, None)
+    ours, theirs = kernels.batch_norm(x, weight, bias, 0.1), reference.batch_norm(x, weight, bias, 0.1)
+    for result, expected in zip(ours, theirs, strict=True):
+        assert result.dtype == dtype and result.shape == expected.shape
+        assert_allclose(result, expected, rtol=64 * np.finfo(dtype).eps, atol=64 * np.finfo(dtype).eps)
+    assert_array_equal(ours[1], kernels.channel_moments(x))
+
+
+@pytest.mark.compiled
+def test_normalising_gives_the_same_bytes_with_any_number_of_threads():
+    rng = np.random.default_rng(0)
+    x, g = (LAYOUTS["channels-last"](rng.normal(size=(9, 16, 20, 20)).astype(np.float32)) for _ in range(2))
+    weight, team = rng.normal(size=16).astype(np.float32), numba.get_num_threads()
+
+    def everything():
+        y, moments = kernels.batch_norm(x, weight, weight, 1e-5)
+        return y, moments, *kernels.batch_norm_grads(g, x, moments, weight, 1e-5)
+
+    together = everything()
+    try:
+        numba.set_num_threads(1)
+        for alone, expected in zip(everything(), together, strict=True):
+            assert alone.tobytes() == expected.tobytes()
+    finally:
+        numba.set_num_threads(team)

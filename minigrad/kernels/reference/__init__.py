@@ -25,6 +25,7 @@ from minigrad.kernels.reference.pool import (
     relu_max_pool2d_route,
 )
 from minigrad.kernels.reference.simple import (
+    batch_norm,
     batch_norm_grads,
     channel_affine,
     channel_dot,
@@ -42,6 +43,7 @@ __all__ = [
     "adam_step",
     "avg_pool2d",
     "avg_pool2d_grad",
+    "batch_norm",
     "batch_norm_grads",
     "channel_affine",
     "channel_dot",

@@ -77,6 +77,14 @@ def channel_dot(g, x, center):
     return (g * (x - center[:, None, None])).sum((0, 2, 3), dtype=np.float64).astype(x.dtype)
 
 
+def batch_norm(x, weight, bias, eps):
+    """Normalise each channel of (N, C, H, W) by its own moments (2, C), which are given too."""
+    mean, var = moments = channel_moments(x)
+    scale = 1 / np.sqrt(var + x.dtype.type(eps))
+    scale, bias = (scale, np.zeros_like(mean)) if weight is None else (scale * weight, bias)
+    return channel_affine(x, mean, scale, bias), moments
+
+
 def batch_norm_grads(g, x, moments, weight, eps):
     """Send cotangents g (N, C, H, W) back through ``z * weight + bias``, where ``z = (x - mean) / sqrt(var + eps)``.
 
