@@ -121,7 +121,7 @@ def linear_boxes(x, tops, lefts, clean, clean_y, which, weight):
     starts = (np.arange(len(x)) * size[0] + top) * change.shape[2] + left * channels
     columns = ((tops + top) * width + lefts + left)[rows[:, 0]] * channels
     _multiply(y.reshape(-1), change, starts, width * channels, rows, columns, extents, read_only(clean_y).reshape(-1),
-              which, panels.memory, panels.panel, out, threads())  # fmt: skip
+              which, panels.memory, panels.panel, panels.row, out, threads())  # fmt: skip
     return y
 
 
@@ -239,15 +239,15 @@ def _subtract_parallel(x, tops, lefts, clean, which, change, ends, tasks, parts)
 
 
 @parallel_kernel
-def _multiply(y, x, starts, pitch, rows, corners, extents, clean_y, which, w, w_panel, n, team):
+def _multiply(y, x, starts, pitch, rows, corners, extents, clean_y, which, w, w_panel, w_row, n, team):
     for thread in numba.prange(team):
         _multiply_share(
-            np.int64(thread), y, x, starts, pitch, rows, corners, extents, clean_y, which, w, w_panel, n, team
+            np.int64(thread), y, x, starts, pitch, rows, corners, extents, clean_y, which, w, w_panel, w_row, n, team
         )
 
 
 @subroutine
-def _multiply_share(thread, y, x, starts, pitch, rows, corners, extents, clean_y, which, w, w_panel, n, team):
+def _multiply_share(thread, y, x, starts, pitch, rows, corners, extents, clean_y, which, w, w_panel, w_row, n, team):
     """One thread's share of the tiles, for every panel of columns, row of the box by row."""
     panel_columns, no_tap, flat = PANEL_BYTES // w.itemsize, np.zeros(1, np.int64), x.reshape(-1)
     first, last = thread * len(rows) // team, (thread + 1) * len(rows) // team
@@ -256,9 +256,9 @@ def _multiply_share(thread, y, x, starts, pitch, rows, corners, extents, clean_y
         cols = min(panel_columns, n - column)
         for t in range(first, last):
             height, run = extents[:, t]
-            y_rows, x_rows, w_at = rows[t] * n, starts[rows[t]], panel * w_panel + corners[t] * panel_columns
+            y_rows, x_rows, w_at = rows[t] * n, starts[rows[t]], panel * w_panel + corners[t] * w_row
             tile(y, column, y_rows, clean_y, column, which[rows[t]] * n, flat, 0, x_rows, no_tap, run, 1, w, w_at,
-                 panel_columns, cols)  # fmt: skip
+                 w_row, cols)  # fmt: skip
             for i in range(1, height):
                 tile(y, column, y_rows, y, column, y_rows, flat, i * x.shape[2], x_rows, no_tap, run, 1, w,
-                     w_at + i * pitch * panel_columns, panel_columns, cols)  # fmt: skip
+                     w_at + i * pitch * w_row, w_row, cols)  # fmt: skip

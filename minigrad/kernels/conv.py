@@ -95,8 +95,8 @@ def conv2d_input_grad(g, weight, input_shape, stride, padding, dilation, groups)
         turned = w[::-1, ::-1].swapaxes(2, 3)
         return winograd.convolve(g, turned, None, (2 - padding[0], 2 - padding[1])).transpose(0, 3, 1, 2)
     sets, met, complete = _backward_sets(input_shape[2:], weight.shape, stride, padding, dilation)
-    out_pixels, kernel_size = g.shape[1] * g.shape[2], weight.shape[2:]
-    if groups == 1 and scattering_pays(met, out_pixels, kernel_size, channels, out_channels, g.itemsize):
+    sizes = g.shape[1] * g.shape[2], weight.shape[2:], channels, out_channels, g.itemsize
+    if groups == 1 and scattering_pays(met, *sizes, side_by_side=dilation[1] == 1):
         return scatter(g, w, size, stride, padding, dilation).transpose(0, 3, 1, 2)
     dx = (np.empty if complete else np.zeros)((images, *size, channels), g.dtype)  # where no window looked, zeros stay
     each = out_channels // groups

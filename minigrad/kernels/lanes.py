@@ -136,14 +136,14 @@ def _place(context, at, kind, array, position):
     return at.gep(context.make_array(kind)(context, at, array).data, [position])
 
 
-def _teach_numba(function, write):
-    """Let numba write ``function(a, b)`` of two vectors, answered by yes or no, with ``write(at, a, b)``."""
+def _teach_numba(function, write, asks=True):
+    """Let numba write ``function(a, b)`` of two vectors with ``write(at, a, b)``: answers by yes or no, or numbers."""
 
     @type_callable(function)
     def typing(context):
         def result(a, b):
             if isinstance(a, Lanes) and a == b:
-                return Lanes(types.boolean, a.count)
+                return Lanes(types.boolean, a.count) if asks else a
 
         return result
 
@@ -154,6 +154,7 @@ def _teach_numba(function, write):
 
 _teach_numba(operator.gt, lambda at, a, b: at.fcmp_ordered(">", a, b))  # of numbers
 _teach_numba(operator.ne, lambda at, a, b: at.fcmp_unordered("!=", a, b))
+_teach_numba(operator.add, lambda at, a, b: at.fadd(a, b), asks=False)
 _teach_numba(operator.eq, lambda at, a, b: at.icmp_signed("==", a, b))  # of bytes
 _teach_numba(operator.or_, lambda at, a, b: at.or_(a, b))  # of answers
 

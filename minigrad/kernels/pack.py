@@ -4,6 +4,8 @@ The tile reads a few vectors of each row of a weight matrix. Where the rows are 
 round, that is a jump of many cache lines for every step; copied once into panels, the same numbers are one stream:
 
     (K, columns)  ->  (groups, panels, K, PANEL_BYTES / itemsize)
+
+The tile is two vectors wide. Where one is enough for all columns panels are as narrow.
 """
 
 from typing import NamedTuple
@@ -57,6 +59,7 @@ def pack(memory, taps, run, row, column, group, groups, columns):
         Of the copy.
     """
     width = PANEL_BYTES // memory.itemsize
+    width = width // 2 if columns <= width // 2 else width
     panels, rows = -(-columns // width), len(taps) * run
     packed = np.empty((groups * panels, rows, width), memory.dtype)
     operands = packed, read_only(memory.reshape(-1)), taps, run, row, column, group, panels, columns

@@ -10,13 +10,17 @@ import numba
 import numpy as np
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels.lanes import LANE_BYTES, lane_count, load, store
+from minigrad.kernels.lanes import first as first_lanes
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.pack import pack
 from minigrad.kernels.plan import FRAME_BYTES
 from minigrad.kernels.subroutine import subroutine
 
+SHORT = 4  # numbers in a run that are better added one by one, for many windows in turn
 
-def scattering_pays(gathered, out_pixels, kernel_size, channels, out_channels, itemsize):
+
+def scattering_pays(gathered, out_pixels, kernel_size, channels, out_channels, itemsize, side_by_side):
     """Whether `scatter` costs less than gathering does, per image; counted in clocks at two vectors a clock.
 
     Parameters
@@ -25,10 +29,14 @@ def scattering_pays(gathered, out_pixels, kernel_size, channels, out_channels, i
         Pairs of an input pixel and a tap that met: each costs a row of C columns times O numbers.
     out_pixels, kernel_size, channels, out_channels, itemsize
         Of the convolution.
+    side_by_side : bool
+        Whether a window's columns are, so that a row of it is added in one run.
     """
-    lanes, columns = PANEL_BYTES // 2 // itemsize, kernel_size[0] * kernel_size[1] * channels
-    gather = gathered * out_channels * -(-channels // lanes) / 2
-    scatter = out_pixels * (out_channels * -(-columns // lanes) / 2 + 2 * columns)  # an addition in memory takes two
+    (kh, kw), lanes = kernel_size, PANEL_BYTES // 2 // itemsize
+    run, columns = kw * channels, kh * kw * channels
+    gather = gathered * out_channels * max(-(-channels // lanes) / 2, 9 / 16)  # with one vector, loads are the limit
+    additions = kh * -(-run * itemsize // LANE_BYTES) if side_by_side and run > SHORT else columns
+    scatter = out_pixels * (out_channels * -(-columns // lanes) / 2 + 2 * additions)  # which are in memory: two each
     return scatter < gather
 
 
@@ -109,6 +117,16 @@ def _add_row(dx, above, width, channels, products, columns, r, top, bottom, wind
     """
     kh, kw, row_step, column_step = window[0], window[1], window[2], window[3]
     row_padding, column_padding, row_dilation, column_dilation = window[4], window[5], window[6], window[7]
+    if column_dilation == 1 and kw * channels > SHORT:
+        for s in range(len(products) // columns - 1, -1, -1):
+            left = s * column_step - column_padding
+            first, last = max(0, -left), min(kw, width - left)  # the window's columns inside the image
+            for i in range(kh):
+                h = r * row_step + i * row_dilation - row_padding
+                if top <= h < bottom:
+                    source, target = s * columns + (i * kw + first) * channels, (above + h) * width + left + first
+                    _add_run(dx, target * channels, products, source, (last - first) * channels)
+        return
     for i in range(kh):
         h = r * row_step + i * row_dilation - row_padding
         if top <= h < bottom:
@@ -122,3 +140,11 @@ def _add_row(dx, above, width, channels, products, columns, r, top, bottom, wind
                     target = line[(first * column_step + shift) * channels + c :: column_step * channels]
                     for s in range(count):
                         target[s] += source[s]
+
+
+@kernel
+def _add_run(y, y_at, x, x_at, length):
+    """Add `length` numbers of x from `x_at` on to those of y from `y_at` on."""
+    for k in range(0, length, lane_count(x)):
+        lanes = first_lanes(x, length - k)
+        store(y, y_at + k, lanes, load(y, y_at + k, lanes) + load(x, x_at + k, lanes))

@@ -67,8 +67,8 @@ def test_input_gradient_is_its_definition(case):
 @given(convolutions())
 def test_input_gradient_by_scattering_is_the_same(case):
     x, weight, _, g, (stride, padding, dilation, _) = case
-    weight = np.ascontiguousarray(weight[:, :1])  # an input of one channel, no groups
-    shape = x.shape[0], 1, *x.shape[2:]
+    weight = np.ascontiguousarray(weight)  # of a group's channels: no groups
+    shape = x.shape[0], weight.shape[1], *x.shape[2:]
     dx = scatter.scatter(channels_last(g), weights.filters_last(weight), shape[2:], stride, padding, dilation)
     expected = reference.conv2d_input_grad(g, weight, shape, stride, padding, dilation, 1)
     assert_array_equal(dx.transpose(0, 3, 1, 2), expected)

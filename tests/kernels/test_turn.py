@@ -58,8 +58,8 @@ def test_panels_hold_the_columns_of_each_group(sizes, side_by_side, dtype):
     seen = memory.transpose(np.argsort(order))
     group, tap, row, column = (stride // seen.itemsize for stride in seen.strides)
     panels = pack(memory, np.arange(taps) * tap, run, row, column, group, groups, columns)
-    width = PANEL_BYTES // seen.itemsize
-    assert (panels.panel, panels.row) == (taps * run * width, width)
+    width, lanes = panels.row, PANEL_BYTES // 2 // seen.itemsize
+    assert width == (lanes if columns <= lanes else 2 * lanes) and panels.panel == taps * run * width
     packed = panels.memory.reshape(groups, -1, taps * run, width)
     for g, matrix in enumerate(matrices.reshape(groups, taps * run, columns)):
         side = np.concatenate(list(packed[g]), 1)
