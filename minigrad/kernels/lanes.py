@@ -30,8 +30,8 @@ def _every_numpy(array):
 
 
 def _first_numpy(array, count):
-    """The first `count` of them."""
-    return count
+    """The first `count` of them, or all."""
+    return min(count, _every_numpy(array))
 
 
 def _load_numpy(array, at, lanes):
