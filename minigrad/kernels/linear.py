@@ -22,7 +22,7 @@ from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.matvec import matvec
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.pack import in_place, pack
-from minigrad.kernels.queue import run_queue, take
+from minigrad.kernels.queue import SERIAL, run_queue, take
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import read_only
 
@@ -79,7 +79,7 @@ def _product(y, a, b, bias, *, turned):
         turned,
     )  # fmt: skip
     cost = m * k * n + m * k + k * n + m * n  # a number that comes from afar costs as much as a multiplication
-    bands = min(BANDS * threads(), 1 + cost // BAND_COST)
+    bands = 1 if cost < SERIAL else min(BANDS * threads(), 1 + cost // BAND_COST)
     run_queue(_multiply_bands, _multiply, cost, *operands, bands)
 
 
