@@ -134,11 +134,15 @@ def under_the_roof(size, arguments):
 
 
 def judge(size, arguments):
-    """Print the kernels of a network, and SqueezeNet on one photograph, as a table with goals."""
+    """Print the kernels of a network, and SqueezeNet as a whole, as a table with goals.
+
+    SqueezeNet gets one photograph, or as many as its kernels if it is they that are asked for.
+    """
     libraries = ["minigrad", *present("torch", TORCH[:2])]
     found = compare(libraries, "kernels", arguments.network, size, rounds=arguments.rounds)
-    whole = compare(libraries, "squeezenet", 1, rounds=arguments.rounds)
-    print(f"{arguments.network}, batch {size}; {squeezenet.NETWORK}, batch 1\n"
+    photographs = size if arguments.network == squeezenet.NETWORK else 1
+    whole = compare(libraries, "squeezenet", photographs, rounds=arguments.rounds)
+    print(f"{arguments.network}, batch {size}; {squeezenet.NETWORK}, batch {photographs}\n"
           f"{goals.text(found | {f'{squeezenet.NETWORK}: {call}': times for call, times in whole.items()})}")
 
 
