@@ -8,6 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from .. import kernels
+from ..kernels.layout import channels_last, turned
 from ..tensor import Op
 
 
@@ -18,8 +20,11 @@ class _Separable(Op):
         raise NotImplementedError
 
     def forward(self, x):
-        rows, columns = self.matrices(*x.shape[2:])
-        return _apply(x, rows, columns)
+        return _apply(x, *self.matrices(*x.shape[2:]))
+
+    def back(self, g, height, width):
+        """The derivative, for images of this size and a cotangent g of the result: an array."""
+        return _apply(g, *(matrix.T for matrix in self.matrices(height, width)))
 
     def vjp(self, g, y, x):
         return (lambda: Adjoint(self, x.shape[2:])(g),)
@@ -32,8 +37,7 @@ class Adjoint(Op):
     input_size: tuple
 
     def forward(self, g):
-        rows, columns = self.of.matrices(*self.input_size)
-        return _apply(g, rows.T, columns.T)
+        return self.of.back(g, *self.input_size)
 
     def vjp(self, h, y, g):
         return (lambda: self.of(h),)
@@ -46,6 +50,21 @@ class AdaptiveAvgPool2d(_Separable):
 
     def matrices(self, height, width):
         return tuple(_averages(m, n) for m, n in zip(self.output_size, (height, width), strict=True))
+
+    def forward(self, x):
+        window = self._even_windows(*x.shape[2:])
+        return kernels.avg_pool2d(x, *window) if window else super().forward(x)
+
+    def back(self, g, height, width):
+        window = self._even_windows(height, width)
+        if not window:
+            return super().back(g, height, width)
+        return kernels.avg_pool2d_grad(g, (*g.shape[:2], height, width), *window)
+
+    def _even_windows(self, height, width):
+        """The settings of the plain average pool that this is, where the output's sizes divide the input's."""
+        (tall, wide), size = self.output_size, (height // self.output_size[0], width // self.output_size[1])
+        return (size, size, (0, 0), False, True) if (height, width) == (tall * size[0], wide * size[1]) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +81,12 @@ class Interpolate(_Separable):
 
 
 def _apply(x, rows, columns):
+    """On the kernels' own threads: NumPy's would go on spinning, and take the cores from the next kernels."""
     rows, columns = rows.astype(x.dtype), columns.astype(x.dtype)
-    y = np.tensordot(np.tensordot(x.transpose(0, 2, 3, 1), rows, (1, 1)), columns, (1, 1))  # (N, C, oh, ow)
-    return y
+    (images, channels, height, width), (tall, wide) = x.shape, (len(rows), len(columns))
+    y = turned(channels_last(x).reshape(images, height, width * channels)).reshape(-1, height)
+    y = kernels.matmul(y, rows.T).reshape(images, width, channels * tall)
+    return kernels.matmul(turned(y).reshape(-1, width), columns.T).reshape(images, channels, tall, wide)
 
 
 @lru_cache(maxsize=64)

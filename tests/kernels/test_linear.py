@@ -1,11 +1,15 @@
 """Matrix products: compiled against NumPy's, in any memory order, and on whose threads they run."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+import minigrad
 from minigrad import kernels
 from minigrad.kernels import linear, matvec, queue, reference
 
@@ -112,3 +116,15 @@ def test_products_run_on_the_kernels_own_threads(monkeypatch):
     for m, k, n in ((64, 1568, 500), (64, 500, 1568), (500, 64, 1568), (64, 500, 10), (1, 1, 1)):
         kernels.matmul(np.ones((m, k), np.float32), np.ones((k, n), np.float32))
     assert len(calls) == 5
+
+
+def test_no_op_wakes_the_threads_of_blas():
+    """They would go on spinning, and take the cores from the kernels that follow: SqueezeNet took twice as long."""
+    products = {"dot", "inner", "matmul", "outer", "tensordot", "vdot"}
+    found = set()
+    for path in (Path(minigrad.__file__).parent / "ops").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            named = isinstance(node, ast.Attribute) and node.attr in products and getattr(node.value, "id", "") == "np"
+            if named or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)):
+                found.add((path.name, ast.unparse(node)))
+    assert found == {("linear.py", "np.matmul")}  # of integers, for which there is no BLAS
