@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from minigrad.kernels import matmul
+
 from .game import Streams, checked_count, playing, steps
 from .inputs import as_baseline
 
@@ -77,8 +79,8 @@ def rise(
             for i in range(len(run.x)):  # the masks of a batch serve every sample
                 inputs = m[:, None] * run.x[i] + (1 - m[:, None]) * baseline[i]
                 scores = run.scores(inputs, np.broadcast_to(run.target[i], len(m))).astype(np.float64)
-                total[i] += np.tensordot(scores, m, 1)
-                squares[i] += np.tensordot(scores**2, m.astype(np.float64) ** 2, 1)
+                total[i] += np.einsum("m,mhw->hw", scores, m)  # not by BLAS, whose threads would slow the model down
+                squares[i] += np.einsum("m,mhw->hw", scores**2, m.astype(np.float64) ** 2)
         mean = total / count
         error = np.sqrt(np.maximum(squares / count - mean**2, 0) / max(count - 1, 1)) / probability
         values = np.broadcast_to((mean / probability)[:, None], run.x.shape).astype(run.x.dtype)
@@ -114,7 +116,7 @@ class _Masks:
             down, across = (
                 _enlarging(n, c, rng.integers(-(-n // c))) for n, c in zip(self.size, self.cells, strict=True)
             )
-            row[...] = down @ grid @ across.T
+            row[...] = matmul(matmul(down, grid.astype(down.dtype)), across.T)
         return masks
 
 
