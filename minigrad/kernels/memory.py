@@ -4,26 +4,35 @@ A pass through a network makes and frees dozens of arrays of some megabytes. gli
 operating system at once, and every page of the next block is a page fault: a quarter of a training step of `mnist_cnn`;
 for eight images in SqueezeNet 4,800 faults forward and 7,900 with the gradient. It also gives back the end of its heap
 when more than twice that size is free there. So glibc is asked (mallopt(3)) to take arrays of up to 32 MiB (its
-ceiling) from its heap, and larger ones where they fit; to let that heap grow in large strides; and to keep what is
-freed of it.
+ceiling) from its heap, and to keep what is freed of it. Larger ones it takes from there only where they fit: so the
+heap is enlarged at once, by address space that becomes memory when it is touched.
 """
 
 import ctypes
 import os
 
+import numpy as np
+
+_LARGEST = 32 << 20  # bytes
 _SETTINGS = (  # the parameters' numbers are those of malloc.h
-    (-3, "MALLOC_MMAP_THRESHOLD_", 32 << 20),  # bytes: larger blocks are the system's, if the heap has no room for them
-    (-2, "MALLOC_TOP_PAD_", 64 << 20),  # address space to ask for in addition, which is no memory until it is touched
-    (-1, "MALLOC_TRIM_THRESHOLD_", 512 << 20),  # what may be free at the heap's end before it is given back
+    (-3, "MALLOC_MMAP_THRESHOLD_", _LARGEST),  # larger blocks are the system's, if the heap has no room for them
+    (-1, "MALLOC_TRIM_THRESHOLD_", 16 * _LARGEST),  # what may be free at the heap's end before it is given back
 )
 
 
 def keep_freed_memory():
-    """Let glibc keep freed memory for reuse; what the environment says of one of the three settings stands.
+    """Let glibc keep freed memory for reuse, unless the environment says what it should do with it.
 
     Other C libraries are not affected.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    for parameter, variable, value in _SETTINGS if mallopt else ():
-        if variable not in os.environ:
-            mallopt(parameter, value)
+    if mallopt is None or any(variable in os.environ for _, variable, _ in _SETTINGS):
+        return
+    for parameter, _, value in _SETTINGS:
+        mallopt(parameter, value)
+    blocks = []  # which are one block when they are free
+    try:
+        for _ in range(15):
+            blocks.append(np.empty(_LARGEST - 4096, np.uint8))
+    except MemoryError:  # a limit of address space: what was found is enough
+        pass

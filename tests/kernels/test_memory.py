@@ -22,14 +22,19 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 KEEP = "import minigrad.kernels.memory as m; m.keep_freed_memory()"
 
 
-def faults(prepare, megabytes, **environment):
+def python(program, **environment):
+    """What a program prints."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")} | environment
-    run = [sys.executable, "-c", PROGRAM.format(prepare=prepare, megabytes=megabytes)]
-    return int(subprocess.run(run, capture_output=True, text=True, check=True, env=environment).stdout)
+    run = [sys.executable, "-c", program]
+    return subprocess.run(run, capture_output=True, text=True, check=True, env=environment).stdout
+
+
+def faults(prepare, megabytes, **environment):
+    return int(python(PROGRAM.format(prepare=prepare, megabytes=megabytes), **environment))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="page faults are counted as Linux counts them")
-@pytest.mark.parametrize("megabytes", [[4] * 8, [4] * 40, [20] * 6, [40]], ids=str)
+@pytest.mark.parametrize("megabytes", [[4] * 8, [4] * 40, [20] * 6, [40], [150, 40, 40]], ids=str)
 def test_freed_memory_is_used_again(megabytes):
     without = faults("", megabytes)
     if without < 100:
@@ -39,8 +44,23 @@ def test_freed_memory_is_used_again(megabytes):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="page faults are counted as Linux counts them")
 def test_what_the_environment_says_stands():
-    said = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TOP_PAD_": "0", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    said = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     without = faults("", [4] * 8, **said)
     if without < 100:
         pytest.skip("this allocator does not listen")
     assert faults(KEEP, [4] * 8, **said) > without / 2
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a limit as Linux has it")
+def test_with_little_address_space_it_keeps_what_there_is():
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_DATA, (200 << 20, 200 << 20)); " + KEEP
+    python(limited)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is counted as Linux counts it")
+def test_room_is_no_memory():
+    def resident(**environment):
+        program = "import resource, minigrad.kernels; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        return int(python(program, **environment))
+
+    assert resident() < resident(MALLOC_TRIM_THRESHOLD_="131072") + (32 << 10)  # kilobytes
