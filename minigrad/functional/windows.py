@@ -249,7 +249,11 @@ def _named_padding(x, weight, stride, padding, dilation):
 def _pooling(function, kernel_size, stride, padding, ceil_mode):
     kernel_size = pair(kernel_size, f"{function}: kernel_size")
     stride = kernel_size if stride is None else pair(stride, f"{function}: stride")
-    return kernel_size, stride, pair(padding, f"{function}: padding"), bool(ceil_mode)
+    try:
+        ceil_mode = bool(ceil_mode)
+    except ValueError:
+        raise TypeError(f"{function}: ceil_mode is {ceil_mode!r}, expected True or False") from None
+    return kernel_size, stride, pair(padding, f"{function}: padding"), ceil_mode
 
 
 def _check_pooling(function, x_shape, kernel_size, stride, padding, ceil_mode):

@@ -31,6 +31,7 @@ import functools
 import gc
 import hashlib
 import os
+import re
 import sys
 import threading
 import types
@@ -109,10 +110,9 @@ def _stamped(function):
     numba recompiles a cached function when its own file or its closure changes, but not when a function that it calls
     from another file does. The cell, which the function never reads, closes that gap.
     """
-    names = _kernel_files(function.__globals__.values(), {function.__module__})
-    files = {sys.modules[name].__file__ for name in names}
+    files = _kernel_files(function.__code__.co_filename, set()) - {function.__code__.co_filename}
     files |= {__file__, str(Path(__file__).with_name("subroutine.py"))}
-    digest = hashlib.sha256(b"".join(Path(file).read_bytes() for file in sorted(files))).hexdigest()
+    digest = hashlib.sha256("".join(_text(file) for file in sorted(files)).encode()).hexdigest()
     code = function.__code__.replace(co_freevars=(*function.__code__.co_freevars, "digest"))
     cells = (*(function.__closure__ or ()), types.CellType(digest))
     return functools.update_wrapper(
@@ -120,14 +120,21 @@ def _stamped(function):
     )
 
 
-def _kernel_files(objects, known):
-    """The modules of kernels that the objects come from, and those whose objects these modules name in their turn."""
-    package = __name__.rpartition(".")[0] + "."
-    modules = {getattr(thing, "__module__", None) or "" for thing in objects} - known
-    modules = {name for name in modules if name.startswith(package)}
-    for name in modules:
-        modules = modules | _kernel_files(vars(sys.modules[name]).values(), known | modules)
-    return modules
+def _kernel_files(file, known):
+    """The file, and those of the kernel modules that it imports from, be it numbers, and that these import from."""
+    known.add(file)
+    package = __name__.rpartition(".")[0]
+    for module, names in re.findall(rf"^from {package}((?:\.\w+)?) import (.*)$", _text(file), re.MULTILINE):
+        for name in [module] if module else [f".{name.strip()}" for name in names.split(",")]:
+            imported = sys.modules.get(package + name)
+            if imported is not None and imported.__file__ not in known:
+                _kernel_files(imported.__file__, known)
+    return known
+
+
+@functools.cache
+def _text(file):
+    return Path(file).read_text(encoding="utf-8") if Path(file).is_file() else ""  # a notebook's cell is none
 
 
 class _Announcement(event.Listener):

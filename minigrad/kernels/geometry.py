@@ -37,7 +37,7 @@ def pair(value, name):
     try:
         if not hasattr(value, "__len__"):
             return index(value), index(value)
-        if len(value) == 2:
+        if len(value) == 2 and not isinstance(value, (bytes, bytearray, dict)):
             return index(value[0]), index(value[1])
     except TypeError:
         pass

@@ -25,8 +25,11 @@ def keep_freed_memory():
 
     Other C libraries are not affected.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if mallopt is None or any(variable in os.environ for _, variable, _ in _SETTINGS):
+    if "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(name in os.environ for _, name, _ in _SETTINGS):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, TypeError, AttributeError):  # another C library
         return
     for parameter, _, value in _SETTINGS:
         mallopt(parameter, value)

@@ -248,6 +248,14 @@ VALUE_ERRORS = {
     ),
 }
 TYPE_ERRORS = {
+    r"conv2d: stride: got b'ab', expected an int or a \(height, width\) pair": lambda: F.conv2d(
+        IMAGES, WEIGHT, stride=b"ab"
+    ),
+    r"conv2d: stride: got \{1: 1, 2: 2\}, expected an int": lambda: F.conv2d(IMAGES, WEIGHT, stride={1: 1, 2: 2}),
+    r"conv2d: groups: got 1.0, expected an int": lambda: F.conv2d(IMAGES, WEIGHT, groups=1.0),
+    r"max_pool2d: ceil_mode is array\(\[1, 0\]\), expected True or False": lambda: F.max_pool2d(
+        IMAGES, 2, ceil_mode=np.array([1, 0])
+    ),
     r"dropout: rng is int, expected a np.random.Generator; use np.random.default_rng\(3\)": lambda: F.dropout(
         ROWS, rng=3
     ),

@@ -13,7 +13,7 @@ from numba.core import caching
 from numpy.testing import assert_array_equal
 
 from minigrad import kernels
-from minigrad.kernels import _jit, conv, micro, winograd_pool
+from minigrad.kernels import _jit, conv, micro, stretch, transform, winograd_pool
 
 THREE_THREADS = """
 import threading
@@ -65,17 +65,21 @@ def test_without_a_folder_to_write_kernels_work_uncached(monkeypatch, capsys):
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("kernel", [conv.convolve_block, winograd_pool._convolve_blocks], ids=["directly", "by others"])
-def test_a_change_of_the_tile_recompiles_the_kernels_that_use_it(kernel, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    "kernel, changes",
+    [(conv.convolve_block, micro), (winograd_pool._convolve_blocks, micro), (stretch._stretch_columns, transform)],
+    ids=["directly", "by others", "by a number that it gives"],
+)
+def test_a_change_of_a_file_recompiles_the_kernels_that_use_it(kernel, changes, monkeypatch, tmp_path):
     """numba itself looks only at a kernel's own file."""
 
     def digest():
         return _jit._stamped(kernel.compiled.py_func).__closure__[-1].cell_contents
 
-    before, changed = digest(), tmp_path / "micro.py"
+    before, changed = digest(), tmp_path / "changed.py"
     assert digest() == before
-    changed.write_text(Path(micro.__file__).read_text() + "# changed\n")
-    monkeypatch.setattr(micro, "__file__", str(changed))
+    changed.write_text(Path(changes.__file__).read_text() + "# changed\n")
+    monkeypatch.setattr(changes, "__file__", str(changed))
     assert digest() != before
 
 
