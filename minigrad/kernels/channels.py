@@ -41,6 +41,9 @@ def channel_affine(x, center, scale, shift):
 def channel_dot(g, x, center):
     """Add up ``g * (x - center)`` over images and pixels, channel by channel.
 
+    Each image is summed in the arrays' own precision along its columns, and from there on in float64; an image belongs
+    to one thread, so the result is the same for any number of threads.
+
     Parameters
     ----------
     g, x : ndarray
@@ -53,20 +56,11 @@ def channel_dot(g, x, center):
     ndarray
         ``(C,)``
     """
-    return channel_sums(g, x, center)[1].astype(x.dtype)
-
-
-def channel_sums(g, x, center):
-    """Add up g, and ``g * (x - center)``, over images and pixels: (2, C) in float64.
-
-    Each image is summed in the arrays' own precision along its columns, and from there on in float64; an image belongs
-    to one thread, so the result is the same for any number of threads.
-    """
     n, c, h, w = x.shape
     sums = np.empty((n, 2, c))
     run(sum_images, _sum_parallel, x.size, n, *(channels_last(a).reshape(n, h, w * c) for a in (g, x)),
         read_only(np.ascontiguousarray(center)[None]), sums)
-    return sums.sum(0)
+    return sums.sum(0)[1].astype(x.dtype)
 
 
 @kernel
@@ -113,7 +107,7 @@ def _affine_parallel(x, channels, y, tasks, parts):
 
 @subroutine
 def sum_images(g, x, channels, sums, first, last):
-    """Some of the images of `channel_sums`, each into its own row; the centers are the first row of `channels`."""
+    """Add up g, and ``g * (x - center)``, of some images, each into its own (2, C); `channels` (1, C) is the center."""
     center, one, two = np.empty(x.shape[2], x.dtype), np.empty(x.shape[2], x.dtype), np.empty(x.shape[2], x.dtype)
     repeat(channels[0], center)
     for n in range(first, last):

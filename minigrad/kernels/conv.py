@@ -92,8 +92,8 @@ def conv2d_input_grad(g, weight, input_shape, stride, padding, dilation, groups)
     if not g.size or not w.size or 0 in input_shape:
         return np.zeros((images, *size, channels), g.dtype).transpose(0, 3, 1, 2)
     if winograd.pays(weight.shape, g.dtype, stride, dilation, groups) and max(padding) <= 2:
-        turned = w[::-1, ::-1].swapaxes(2, 3)
-        return winograd.convolve(g, turned, None, (2 - padding[0], 2 - padding[1])).transpose(0, 3, 1, 2)
+        around = 2 - padding[0], 2 - padding[1]
+        return winograd.convolve(g, w, None, around, turned_around=True).transpose(0, 3, 1, 2)
     sets, met, complete = _backward_sets(input_shape[2:], weight.shape, stride, padding, dilation)
     sizes = g.shape[1] * g.shape[2], weight.shape[2:], channels, out_channels, g.itemsize
     if groups == 1 and scattering_pays(met, *sizes, side_by_side=dilation[1] == 1):

@@ -14,6 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from minigrad.kernels._jit import parallel_kernel
+from minigrad.kernels.layout import turned
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.transform import LANES
 from minigrad.kernels.vectors import Vectors, loop, number
@@ -22,37 +23,45 @@ from minigrad.kernels.windows import run
 
 G = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]], np.float32) / 2
 S = np.kron(G, G)
+FORWARDS, BACKWARDS, TRANSPOSED = range(3)  # S x, S times the rows of x from the last to the first, and S^T x
 
 
-def stretch(w):
-    """G g G^T of filters (3, 3, C, O), C * O a multiple of `LANES`: (16 * C * O,)."""
-    x = np.ascontiguousarray(w).reshape(-1)
-    y = np.empty(len(S) * (x.size // len(S.T)), w.dtype)
-    run(_stretch_columns, _stretch_parallel, y.size, y.size // len(S) // LANES, y, read_only(x))
-    return y
+def stretch(w, turned_around=False):
+    """G g G^T of filters (3, 3, C, O), C * O a multiple of `LANES`: (16 * C * O,).
+
+    Or that of the filters for the way back: `turned_around`, and with their two channel axes exchanged.
+    """
+    u = _multiply(BACKWARDS if turned_around else FORWARDS, w.reshape(-1), len(S), len(S.T))
+    return turned(u.reshape(len(S), *w.shape[2:])).reshape(-1) if turned_around else u
 
 
 def shrink(du, channels, filters):
     """The gradient of filters, (3, 3, C, O), from the gradient (16 * C * O,) of what they were stretched to."""
-    dw = np.empty((3, 3, channels, filters), du.dtype)
-    run(_shrink_columns, _shrink_parallel, du.size, du.size // len(S) // LANES, dw.reshape(-1), read_only(du))
-    return dw
+    return _multiply(TRANSPOSED, du, len(S.T), len(S)).reshape(3, 3, channels, filters)
 
 
-def make_product(matrix):
-    """The kernel for a product with a constant matrix.
+def _multiply(product, x, rows, terms):
+    """The product with S, or its transpose, of what flat x holds in so many rows."""
+    columns = x.size // terms
+    y = np.empty(rows * columns, x.dtype)
+    run(_multiply_columns, _multiply_parallel, len(S) * columns, columns // LANES, product, y, read_only(x))
+    return y
+
+
+def make_product(matrix, backwards=False):
+    """The kernel for a product with a constant matrix; `backwards`: of the operand's rows from the last to the first.
 
     Returns
     -------
     function
         Of ``(y, x, first, last)``: flat float32 arrays that hold the rows of the product and of the operand, and which
-        columns to compute, in steps of `LANES`. Every sum takes its terms in the order of x's rows.
+        columns to compute, in steps of `LANES`. Every sum takes its terms in the order of the matrix's columns.
     """
     matrix = np.array(matrix)
 
     def product_numpy(y, x, first, last):
         columns = slice(first * LANES, last * LANES)
-        target, lines = y.reshape(len(matrix), -1), x.reshape(len(matrix.T), -1)[:, columns]
+        target, lines = y.reshape(len(matrix), -1), x.reshape(len(matrix.T), -1)[:: -1 if backwards else 1, columns]
         for i, row in enumerate(matrix):  # a NaN times zero would be a NaN: what has no part in a sum is left out of it
             target[i, columns] = sum(factor * line for factor, line in zip(row, lines) if factor)
 
@@ -60,7 +69,7 @@ def make_product(matrix):
     def product_llvm(typing, y, x, first, last):
         def codegen(context, at, signature, arguments):
             y, x = (context.make_array(signature.args[i])(context, at, arguments[i]) for i in (0, 1))
-            _write(at, matrix.tolist(), y.data, x.data, x.nitems, *arguments[2:])
+            _write(at, matrix.tolist(), backwards, y.data, x.data, x.nitems, *arguments[2:])
             return context.get_dummy_value()
 
         return types.void(y, x, types.intp, types.intp), codegen
@@ -68,7 +77,7 @@ def make_product(matrix):
     return product_numpy if numba.config.DISABLE_JIT else product_llvm
 
 
-def _write(at, matrix, y, x, size, first, last):
+def _write(at, matrix, backwards, y, x, size, first, last):
     """Write the loop over vectors of columns."""
     registers = Vectors(at, ir.FloatType(), LANES)
     length = at.sdiv(size, number(len(matrix[0])))
@@ -78,7 +87,8 @@ def _write(at, matrix, y, x, size, first, last):
     def place(array, row):
         return at.gep(array, [at.add(column, at.mul(length, number(row)))])
 
-    numbers = [registers.load(place(x, k)) for k in range(len(matrix[0]))]
+    rows = range(len(matrix[0]))
+    numbers = [registers.load(place(x, k)) for k in (reversed(rows) if backwards else rows)]
     for i, row in enumerate(matrix):
         total = ir.Constant(registers.type, [0.0] * LANES)
         for factor, value in zip(row, numbers):
@@ -88,26 +98,20 @@ def _write(at, matrix, y, x, size, first, last):
     end([])
 
 
-_times_s, _times_s_transposed = make_product(S), make_product(S.T)
+_times_s, _times_s_backwards, _times_s_transposed = make_product(S), make_product(S, True), make_product(S.T)
 
 
 @subroutine
-def _stretch_columns(y, x, first, last):
-    _times_s(y, x, first, last)
+def _multiply_columns(product, y, x, first, last):
+    if product == FORWARDS:
+        _times_s(y, x, first, last)
+    elif product == BACKWARDS:
+        _times_s_backwards(y, x, first, last)
+    else:
+        _times_s_transposed(y, x, first, last)
 
 
 @parallel_kernel
-def _stretch_parallel(y, x, tasks, parts):
+def _multiply_parallel(product, y, x, tasks, parts):
     for t in numba.prange(parts):
-        _stretch_columns(y, x, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
-
-
-@subroutine
-def _shrink_columns(y, x, first, last):
-    _times_s_transposed(y, x, first, last)
-
-
-@parallel_kernel
-def _shrink_parallel(y, x, tasks, parts):
-    for t in numba.prange(parts):
-        _shrink_columns(y, x, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
+        _multiply_columns(product, y, x, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)

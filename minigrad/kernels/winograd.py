@@ -74,7 +74,7 @@ def pays(weight_shape, dtype, stride, dilation, groups):
     return known and whole and PLANES * channels * out_channels * 4 <= FILTER_BYTES
 
 
-def convolve(x, w, bias, padding):
+def convolve(x, w, bias, padding, turned_around=False):
     """Correlate images with 3 x 3 filters.
 
     Parameters
@@ -86,6 +86,8 @@ def convolve(x, w, bias, padding):
     bias : ndarray or None
         ``(O,)``.
     padding : tuple of (int, int)
+    turned_around : bool
+        Take the filters (3, 3, O, C) turned around instead, for the way back.
 
     Returns
     -------
@@ -93,17 +95,22 @@ def convolve(x, w, bias, padding):
         ``(N, H + 2 * padding - 2, W + 2 * padding - 2, O)``.
     """
     images, height, width, _ = x.shape
-    y = np.empty((images, height + 2 * padding[0] - 2, width + 2 * padding[1] - 2, w.shape[3]), x.dtype)
+    out_channels = w.shape[2 if turned_around else 3]
+    y = np.empty((images, height + 2 * padding[0] - 2, width + 2 * padding[1] - 2, out_channels), x.dtype)
     multiplications, *work = divide(y.shape, x.shape[3], threads())
-    run_queue(_convolve_blocks, _convolve, multiplications, y, x, *transformed(w, bias), *work, padding)
+    filters = transformed(w, bias, turned_around)
+    run_queue(_convolve_blocks, _convolve, multiplications, y, x, *filters, *work, padding)
     return y
 
 
-def transformed(w, bias):
-    """Filters w (3, 3, C, O) as the tile wants them, U (16 * C * O,), and what its sums start from, (16 * O,)."""
-    planes = np.zeros((PLANES, w.shape[3]), w.dtype)
+def transformed(w, bias, turned_around=False):
+    """Filters w (3, 3, C, O) as the tile wants them, U (16 * C * O,), and what its sums start from, (16 * O,).
+
+    Or, `turned_around`, those of the filters for the way back, which have C and O exchanged.
+    """
+    planes = np.zeros((PLANES, w.shape[2 if turned_around else 3]), w.dtype)
     planes[5] = 0 if bias is None else bias  # this product goes into all four outputs as it is
-    return read_only(stretch(w)), read_only(planes.reshape(-1))
+    return read_only(stretch(w, turned_around)), read_only(planes.reshape(-1))
 
 
 def weight_grad(x, g, padding):

@@ -52,7 +52,7 @@ def input_grad(g, winners, w, padding):
     images, height, width, filters = g.shape
     dx = np.empty((images, 2 * height + 2 - 2 * padding[0], 2 * width + 2 - 2 * padding[1], w.shape[2]), g.dtype)
     multiplications, *work = winograd.divide(dx.shape, filters, threads())
-    turned, padding = winograd.transformed(w[::-1, ::-1].swapaxes(2, 3), None), (2 - padding[0], 2 - padding[1])
+    turned, padding = winograd.transformed(w, None, turned_around=True), (2 - padding[0], 2 - padding[1])
     run_queue(_convolve_blocks, _convolve, multiplications, dx, g, winners, False, *turned, *work, padding, POOL)
     return dx
 

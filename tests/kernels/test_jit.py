@@ -67,7 +67,7 @@ def test_without_a_folder_to_write_kernels_work_uncached(monkeypatch, capsys):
 @pytest.mark.compiled
 @pytest.mark.parametrize(
     "kernel, changes",
-    [(conv.convolve_block, micro), (winograd_pool._convolve_blocks, micro), (stretch._stretch_columns, transform)],
+    [(conv.convolve_block, micro), (winograd_pool._convolve_blocks, micro), (stretch._multiply_columns, transform)],
     ids=["directly", "by others", "by a number that it gives"],
 )
 def test_a_change_of_a_file_recompiles_the_kernels_that_use_it(kernel, changes, monkeypatch, tmp_path):

@@ -12,6 +12,14 @@ from minigrad.kernels import reference
 
 from .layouts import LAYOUTS
 
+images_with_or_without_weights = given(
+    st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6)),
+    st.sampled_from([np.float32, np.float64]),
+    st.sampled_from(sorted(LAYOUTS)),
+    st.booleans(),
+    st.integers(0, 2**32),
+)
+
 
 @given(
     st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6)),
@@ -46,13 +54,7 @@ def test_affine_and_dot_are_their_definitions(shape, dtype, layout, seed):
     assert_allclose(dot, reference.channel_dot(g, x, center), rtol=16 * eps, atol=64 * eps)
 
 
-@given(
-    st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6)),
-    st.sampled_from([np.float32, np.float64]),
-    st.sampled_from(sorted(LAYOUTS)),
-    st.booleans(),
-    st.integers(0, 2**32),
-)
+@images_with_or_without_weights
 def test_gradients_are_their_definition(shape, dtype, layout, weighted, seed):
     rng = np.random.default_rng(seed)
     x, g = (LAYOUTS[layout](rng.normal(size=shape).astype(dtype)) for _ in range(2))
@@ -121,13 +123,7 @@ def test_any_number_of_threads_gives_the_same_bytes():
         numba.set_num_threads(team)
 
 
-@given(
-    st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6)),
-    st.sampled_from([np.float32, np.float64]),
-    st.sampled_from(sorted(LAYOUTS)),
-    st.booleans(),
-    st.integers(0, 2**32),
-)
+@images_with_or_without_weights
 def test_normalising_is_its_definition(shape, dtype, layout, affine, seed):
     rng = np.random.default_rng(seed)
     x = LAYOUTS[layout](rng.normal(size=shape).astype(dtype))

@@ -184,6 +184,7 @@ def test_stretching_is_a_product_and_shrinking_its_transpose(channels, filters):
     assert_allclose(dw.reshape(9, -1), S.T @ du.reshape(16, -1), rtol=1e-5, atol=1e-5)
     turned = w[::-1, ::-1].swapaxes(2, 3)
     assert_array_equal(stretch(turned), stretch(np.ascontiguousarray(turned)))
+    assert_array_equal(stretch(w, turned_around=True), stretch(turned))
 
 
 def test_an_infinite_weight_stays_in_the_planes_it_belongs_to():
