@@ -3,10 +3,12 @@
 A compiler turns a loop over channels into vectors on its own, but at a price per loop: it first asks whether what is
 written may lie in what is read, and takes what is left over after the last full vector one by one. Where a pixel has
 few channels, that is most of the work. Here a kernel says which numbers it means: ``load`` fetches them, ``store``
-writes them, and the ``lanes`` that both get say how many there are: `every` one of a vector, or the `first` few.
+writes them, and the ``lanes`` that both get say how many there are: `every` one of a vector, the `first` few of them,
+or all of a register, for which a `wide` vector has numbers.
 
 Vectors are 32 bytes long even where registers are longer. The pixels of few channels begin anywhere, and half of all
-64-byte vectors would lie across two lines of the cache: with 6 channels they take 1.4 times as long.
+64-byte vectors would lie across two lines of the cache: with 6 channels they take 1.4 times as long. Where channels fill
+registers, wide vectors take half as long.
 
 Where numba is switched off (NUMBA_DISABLE_JIT=1) `lanes` is their number and a vector is an array.
 """
@@ -25,8 +27,18 @@ LANE_BYTES = min(VECTOR_BYTES, 32)
 
 
 def _every_numpy(array):
-    """All lanes of a vector of the array's numbers (`lane_count`: how many these are)."""
+    """All lanes of a vector of the array's numbers."""
     return LANE_BYTES // array.itemsize
+
+
+def _wide_numpy(array):
+    """All lanes of a vector that fills a register."""
+    return VECTOR_BYTES // array.itemsize
+
+
+def _lane_count_numpy(lanes):
+    """How many numbers a vector of these lanes has room for."""
+    return lanes
 
 
 def _first_numpy(array, count):
@@ -67,24 +79,32 @@ class _InRegister(models.PrimitiveModel):
         super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.scalar).get_value_type(), kind.count))
 
 
-def _mask(array):
-    return Lanes(types.boolean, LANE_BYTES * 8 // array.dtype.bitwidth)
+def _mask(array, size=LANE_BYTES):
+    return Lanes(types.boolean, size * 8 // array.dtype.bitwidth)
+
+
+def _all_lanes(kind):
+    def codegen(context, at, signature, arguments):
+        return kind.instructions(context, at).lanes_below(number(kind.count))
+
+    return codegen
 
 
 @intrinsic
 def _every_llvm(typing, array):
     kind = _mask(array)
-
-    def codegen(context, at, signature, arguments):
-        return kind.instructions(context, at).lanes_below(number(kind.count))
-
-    return kind(array), codegen
+    return kind(array), _all_lanes(kind)
 
 
 @intrinsic
-def _lane_count_llvm(typing, array):
-    count = _mask(array).count
-    return types.intp(array), lambda context, at, signature, arguments: number(count)
+def _wide_llvm(typing, array):
+    kind = _mask(array, VECTOR_BYTES)
+    return kind(array), _all_lanes(kind)
+
+
+@intrinsic
+def _lane_count_llvm(typing, lanes):
+    return types.intp(lanes), lambda context, at, signature, arguments: number(lanes.count)
 
 
 @intrinsic
@@ -159,8 +179,9 @@ _teach_numba(operator.eq, lambda at, a, b: at.icmp_signed("==", a, b))  # of byt
 _teach_numba(operator.or_, lambda at, a, b: at.or_(a, b))  # of answers
 
 _off = numba.config.DISABLE_JIT
-lane_count = _every_numpy if _off else _lane_count_llvm
 every = _every_numpy if _off else _every_llvm
+wide = _wide_numpy if _off else _wide_llvm
+lane_count = _lane_count_numpy if _off else _lane_count_llvm
 first = _first_numpy if _off else _first_llvm
 load = _load_numpy if _off else _load_llvm
 store = _store_numpy if _off else _store_llvm

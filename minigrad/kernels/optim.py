@@ -35,8 +35,8 @@ def adam_step(param, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, decoupl
         How many steps have been taken, this one included: 1 the first time.
     """
     keep, decay = (1 - lr * weight_decay, 0.0) if decoupled else (1.0, weight_decay)
-    unbias_m, unbias_v = 1 - beta1**step, 1 - beta2**step
-    settings = keep, decay, 1 - beta1, beta2, 1 - beta2, unbias_v**0.5, eps, lr / unbias_m
+    root, size = (1 - beta2**step) ** 0.5, lr / (1 - beta1**step)
+    settings = keep, decay, 1 - beta1, beta2, 1 - beta2, eps * root, size * root
     _run(_adam, _adam_parallel, (param, m, v), grad, settings)
 
 
@@ -83,10 +83,10 @@ def _run(serial, parallel, overwritten, grad, settings):
 
 
 @subroutine
-def _adam(param, m, v, grad, keep, decay, rate1, beta2, rate2, root2, eps, size):
+def _adam(param, m, v, grad, keep, decay, rate1, beta2, rate2, eps, size):
     f = param.dtype.type
     keep, decay, rate1, beta2 = f(keep), f(decay), f(rate1), f(beta2)
-    rate2, root2, eps, size = f(rate2), f(root2), f(eps), f(size)
+    rate2, eps, size = f(rate2), f(eps), f(size)
     for i in range(param.size):
         p, g = param[i] * keep, grad[i]
         if decay != 0:
@@ -94,14 +94,14 @@ def _adam(param, m, v, grad, keep, decay, rate1, beta2, rate2, root2, eps, size)
         mean = m[i] + rate1 * (g - m[i])
         square = v[i] * beta2 + rate2 * g * g
         m[i], v[i] = mean, square
-        param[i] = p - size * mean / (np.sqrt(square) / root2 + eps)
+        param[i] = p - size * mean / (np.sqrt(square) + eps)
 
 
 @parallel_kernel
-def _adam_parallel(param, m, v, grad, keep, decay, rate1, beta2, rate2, root2, eps, size, parts):
+def _adam_parallel(param, m, v, grad, keep, decay, rate1, beta2, rate2, eps, size, parts):
     for t in prange(parts):
         part = share(np.int64(t), parts, param.size)
-        _adam(param[part], m[part], v[part], grad[part], keep, decay, rate1, beta2, rate2, root2, eps, size)
+        _adam(param[part], m[part], v[part], grad[part], keep, decay, rate1, beta2, rate2, eps, size)
 
 
 @subroutine

@@ -6,7 +6,7 @@ one window after the other to a function, which finds the winners (`pool_window`
 """
 
 from minigrad.kernels._jit import inlined_kernel
-from minigrad.kernels.lanes import choose, every, first, lane_count, load, spread, store
+from minigrad.kernels.lanes import choose, every, first, lane_count, load, spread, store, wide
 
 
 @inlined_kernel
@@ -18,8 +18,13 @@ def each_window(act, row, operands):
     come right when it is their turn. Only at the end of the row are vectors cut off, which is slower.
     """
     columns, channels = row.shape
-    size = lane_count(row)
+    size, most = lane_count(every(row)), lane_count(wide(row))
     if channels == 0:
+        return
+    if channels % most == 0:
+        for s in range(columns):
+            for at in range(s * channels, (s + 1) * channels, most):
+                act(at, s * channels + at, (s + 1) * channels + at, wide(row), operands)
         return
     if channels < size:
         whole = max(0, columns - (size - 1) // channels)

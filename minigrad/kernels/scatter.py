@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from minigrad.kernels._jit import kernel, parallel_kernel, threads
-from minigrad.kernels.lanes import LANE_BYTES, lane_count, load, store
+from minigrad.kernels.lanes import LANE_BYTES, every, lane_count, load, store
 from minigrad.kernels.lanes import first as first_lanes
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.pack import pack
@@ -145,6 +145,6 @@ def _add_row(dx, above, width, channels, products, columns, r, top, bottom, wind
 @kernel
 def _add_run(y, y_at, x, x_at, length):
     """Add `length` numbers of x from `x_at` on to those of y from `y_at` on."""
-    for k in range(0, length, lane_count(x)):
+    for k in range(0, length, lane_count(every(x))):
         lanes = first_lanes(x, length - k)
         store(y, y_at + k, lanes, load(y, y_at + k, lanes) + load(x, x_at + k, lanes))

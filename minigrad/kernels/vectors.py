@@ -99,20 +99,39 @@ class Vectors:
         """The same number in every lane."""
         nothing = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
         lane = self.at.insert_element(nothing, value, number(0))
-        return self.at.shuffle_vector(lane, lane, self._order([0] * self.lanes))
-
-    def zip(self, a, b):
-        """Two vectors: a number of a and a number of b in turn, as long as there are any."""
-        order = [lane for i in range(self.lanes) for lane in (i, self.lanes + i)]
-        halves = order[: self.lanes], order[self.lanes :]
-        return [self.at.shuffle_vector(a, b, self._order(half)) for half in halves]
+        return self._choose(lane, lane, [0] * self.lanes)
 
     def turned(self, square):
-        """The columns of a square, whose rows are as many vectors as they have lanes."""
-        for _ in range(self.lanes.bit_length() - 1):
-            pairs = zip(square[: self.lanes // 2], square[self.lanes // 2 :])
-            square = [half for a, b in pairs for half in self.zip(a, b)]
-        return square
+        """The columns of a square, whose rows are as many vectors as they have lanes.
+
+        Instructions move numbers inside of every sixteen bytes, or sixteen bytes as a whole; those that do both are
+        slow. So the small squares that are sixteen bytes wide are turned first, and then they change places.
+        """
+        width = 16 // self.size
+        bands = [square[i : i + width] for i in range(0, self.lanes, width)]
+        for _ in range(width.bit_length() - 1):
+            halves = [zip(band[: width // 2], band[width // 2 :]) for band in bands]
+            bands = [[half for a, b in pairs for half in self._zip(a, b, width)] for pairs in halves]
+        columns = list(zip(*bands))  # of the small squares: the first one of each, the second one of each, ...
+        for _ in range(len(bands).bit_length() - 1):
+            pairs = [[self._unzip(a, b, width) for a, b in zip(column[::2], column[1::2])] for column in columns]
+            columns = [[half for side in zip(*halves) for half in side] for halves in pairs]
+        return [column for rows in zip(*columns) for column in rows]
+
+    def _zip(self, a, b, width):
+        """Of every `width` lanes the first half, a number of a and a number of b in turn; and so the second half."""
+        starts = range(0, self.lanes, width)
+        return [self._choose(a, b, [start + half + i + other for start in starts for i in range(width // 2)
+                                    for other in (0, self.lanes)]) for half in (0, width // 2)]  # fmt: skip
+
+    def _unzip(self, a, b, width):
+        """Of a, and then of b, every other `width` lanes from the first on; and so the ones between them."""
+        starts = range(0, 2 * self.lanes, 2 * width)
+        return [self._choose(a, b, [start + i for start in starts for i in range(first, first + width)])
+                for first in (0, width)]  # fmt: skip
+
+    def _choose(self, a, b, lanes):
+        return self.at.shuffle_vector(a, b, self._order(lanes))
 
     def lanes_below(self, count):
         """Which lanes there are when only `count` numbers are left."""

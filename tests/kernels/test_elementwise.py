@@ -76,7 +76,7 @@ def test_one_compilation_serves_every_memory_layout():
     [
         (elementwise.relu_line, 2, 0),
         (elementwise._relu_gate, 3, 0),
-        (optim._adam, 4, 8),
+        (optim._adam, 4, 7),
         (optim._descend, 2, 2),
         (optim._roll, 3, 5),
     ],
