@@ -7,7 +7,8 @@ next process only loads it. The flags, and why:
 * ``fastmath={"reassoc", "contract", "nsz"}``: sums may be regrouped into vector lanes and a * b + c may be fused.
   NaN and inf stay what they are, which full fastmath does not promise.
 * ``nogil``: other Python threads go on while a kernel runs.
-* ``cache``: left out, without a word, where no folder can be written (a read-only installation without a home).
+* ``cache``: left out, without a word, where no folder can be written (a read-only installation without a home). A
+  file that a power cut has left broken there is replaced.
 
 `kernel` is for serial functions, which may become part of other kernels (`subroutine`: which others only call).
 `parallel_kernel` is for the outermost loop, a `numba.prange` over threads; it is called from Python only, and one at a
@@ -94,7 +95,17 @@ def _compile(function, **flags):
     except RuntimeError:  # "no locator available": numba found no folder that it may write
         compiled = numba.njit(**_FLAGS | flags)(function)
     compiled.add_overload = functools.partial(_add_overload, compiled)
+    compiled._cache.load_overload = functools.partial(_load_overload, compiled._cache)
     return compiled
+
+
+def _load_overload(cache, *signature):
+    """A kernel from the disk, or None; where a file there is broken none, and the kernel's files are begun anew."""
+    try:
+        return type(cache).load_overload(cache, *signature)
+    except Exception:  # what is no pickle may raise anything
+        cache.flush()
+        return None
 
 
 def _add_overload(compiled, result):

@@ -72,7 +72,8 @@ def conv2d_boxes(
     bias = np.zeros(out_channels, y.dtype) if bias is None else np.ascontiguousarray(bias)
     frames = np.empty((threads(), rows.span * plan.pitch), y.dtype)
     results = np.empty((threads(), *size, out_channels), y.dtype)
-    _gather(y, x, clean, corners, *w, read_only(bias), frames, results, windows, groups, *plan[1:])
+    tables = plan.taps, plan.run, plan.x_rows, plan.y_rows, plan.pitch
+    _gather(y, x, clean, corners, *w, read_only(bias), frames, results, windows, groups, *tables)
     return as_nchw(y)
 
 

@@ -50,23 +50,29 @@ def conv2d_weight_grad(x, g, weight_shape, stride, padding, dilation, groups):
     if winograd.pays(weight_shape, x.dtype, stride, dilation, groups):
         return filters_first(winograd.weight_grad(x, g, padding))
     plan = correlation(x, g.shape, weight_shape, stride, padding, dilation, groups)
-    _correlate(x, g, plan.dw, plan.frames, *plan[3:])
+    _correlate(x, g, plan.dw, plan.frames, plan.blocks, *plan.offsets)
     return filters_first(plan.total())
 
 
-class Correlation(NamedTuple):
-    """A weight gradient as offsets, and the threads' memory for it."""
+class Offsets(NamedTuple):
+    """A weight gradient as offsets; the tables are int64."""
 
-    dw: np.ndarray  # (threads, weights * filters): each thread's sums
-    frames: np.ndarray  # (threads, elements): each thread's frame; without elements, images are read in place
-    shape: tuple  # (kh, kw, C / groups, O)
-    blocks: int  # that an image's output rows are cut into
     groups: int
     edges: np.ndarray  # where a frame begins, seen from the image: rows, columns; and the rows that a window spans
     steps: np.ndarray  # in the frame, from an output row to the next, in rows, and from an output pixel, in elements
     x_rows: np.ndarray  # (tiles, ROWS): where each weight looks in a window
     y_rows: np.ndarray  # (tiles, ROWS): where its sums are in dw
     pitch: int  # elements in a row of the frame
+
+
+class Correlation(NamedTuple):
+    """A weight gradient: the threads' memory for it, and where what is."""
+
+    dw: np.ndarray  # (threads, weights * filters): each thread's sums
+    frames: np.ndarray  # (threads, elements): each thread's frame; without elements, images are read in place
+    shape: tuple  # (kh, kw, C / groups, O)
+    blocks: int  # that an image's output rows are cut into
+    offsets: Offsets
 
     def total(self):
         """The sums of all threads, in order."""
@@ -76,13 +82,13 @@ class Correlation(NamedTuple):
 def correlation(x, g_shape, weight_shape, stride, padding, dilation, groups, blocks=None):
     """Lay out the weight gradient for x (N, H, W, C) and a cotangent of `g_shape` (N, OH, OW, O)."""
     team, window = threads(), (stride, padding, dilation)
-    frame_size, *offsets = _offsets(x.shape, g_shape[1:3], weight_shape, window, groups, blocks, x.itemsize, team)
+    frame_size, *rest = _divide(x.shape, g_shape[1:3], weight_shape, window, groups, blocks, x.itemsize, team)
     dw, frames = np.zeros((team, prod(weight_shape)), x.dtype), np.empty((team, frame_size), x.dtype)
-    return Correlation(dw, frames, *offsets)
+    return Correlation(dw, frames, *rest)
 
 
 @lru_cache(maxsize=256)
-def _offsets(x_shape, out, weight_shape, window, groups, blocks, itemsize, team):
+def _divide(x_shape, out, weight_shape, window, groups, blocks, itemsize, team):
     """How many elements a frame has, and all of a Correlation but its memory."""
     (images, height, width, channels), (out_channels, group_channels, *kernel_size) = x_shape, weight_shape
     rows, columns = (forward_axis(out[a], kernel_size[a], *(setting[a] for setting in window)) for a in (0, 1))
@@ -97,7 +103,7 @@ def _offsets(x_shape, out, weight_shape, window, groups, blocks, itemsize, team)
     frame_size, shape = ((starts - 1) * rows.step + rows.reach) * pitch, (*kernel_size, group_channels, out_channels)
     if fits_inside(rows, columns, height, width):
         frame_size = 0
-    return frame_size, shape, blocks, groups, *tables, pitch
+    return frame_size, shape, blocks, Offsets(groups, *tables, pitch)
 
 
 def channel_sum(g):

@@ -120,7 +120,7 @@ def conv2d_relu_max_pool2d_grads(x, winners, g, pool, weight_shape, stride, padd
     plan = correlation(x, out, weight_shape, stride, padding, dilation, groups, blocks=1)
     routed, sums = np.empty((threads(), *out[1:]), g.dtype), np.zeros((threads(), filters))
     if x.size and g.size:
-        _correlate_winners(x, winners, g, pool, routed, sums, plan.dw, plan.frames, *plan[4:])
+        _correlate_winners(x, winners, g, pool, routed, sums, plan.dw, plan.frames, *plan.offsets)
     return filters_first(plan.total()), sums.sum(0).astype(g.dtype)
 
 

@@ -7,8 +7,8 @@ writes them, and the ``lanes`` that both get say how many there are: `every` one
 or all of a register, for which a `wide` vector has numbers.
 
 Vectors are 32 bytes long even where registers are longer. The pixels of few channels begin anywhere, and half of all
-64-byte vectors would lie across two lines of the cache: with 6 channels they take 1.4 times as long. Where channels fill
-registers, wide vectors take half as long.
+64-byte vectors would lie across two lines of the cache: with 6 channels they take 1.4 times as long. Where channels
+fill registers, wide vectors take 0.6 of the time (a pool of 28 x 28 x 32 numbers in the cache).
 
 Where numba is switched off (NUMBA_DISABLE_JIT=1) `lanes` is their number and a vector is an array.
 """

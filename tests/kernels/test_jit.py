@@ -54,6 +54,20 @@ def test_compiling_is_announced_once_and_loading_from_the_cache_is_silent(tmp_pa
 
 
 @pytest.mark.compiled
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("broken", [b"", b"\x80", b"no pickle"], ids=["empty", "cut off", "something else"])
+def test_a_broken_file_in_the_cache_is_replaced(ending, broken, tmp_path):
+    program = "import numpy as np; from minigrad import kernels; print(kernels.relu(np.ones((4, 4), np.float32)).sum())"
+    run(program, NUMBA_CACHE_DIR=str(tmp_path))
+    (file,) = tmp_path.glob(f"**/*relu_line*.{ending}")
+    file.write_bytes(broken)
+    mended, after = (run(program, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
+    assert mended.stdout == after.stdout == "16.0\n", mended.stderr + after.stderr
+    assert "compiling kernels" in mended.stderr
+    assert after.stderr == ""
+
+
+@pytest.mark.compiled
 def test_without_a_folder_to_write_kernels_work_uncached(monkeypatch, capsys):
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
     monkeypatch.setattr(_jit._Announcement, "said", False)
