@@ -7,7 +7,7 @@ import numba
 import numpy as np
 
 from minigrad.kernels import winograd
-from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.layout import channels_last
 from minigrad.kernels.micro import PANEL_BYTES, tile
@@ -188,7 +188,7 @@ def convolve_block(
     _run_tiles(y, frame, -above * pitch, x.shape[3], first, last, *tables)
 
 
-@kernel
+@subroutine
 def _run_tiles(
     y, frame, begin, channels, first, last, w, w_group, w_panel, w_row, bias, groups, taps, run, x_rows, y_rows
 ):  # fmt: skip

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 
 from minigrad.kernels import winograd
-from minigrad.kernels._jit import kernel, parallel_kernel, threads
+from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.layout import channels_last
 from minigrad.kernels.micro import PANEL_BYTES, tile
@@ -154,7 +154,7 @@ def add_products(dw, x, image, first, g, frame, groups, edges, steps, x_rows, y_
     _run_tiles(dw, frame, 0, channels, g, groups, taps, steps[1], x_rows, y_rows)
 
 
-@kernel
+@subroutine
 def _run_tiles(dw, frame, begin, channels, g, groups, taps, step, x_rows, y_rows):
     """All groups and panels of filters, for windows that count from `begin` in a frame of so many channels."""
     _, out_columns, out_channels = g.shape

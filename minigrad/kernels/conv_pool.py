@@ -118,9 +118,9 @@ def conv2d_relu_max_pool2d_grads(x, winners, g, pool, weight_shape, stride, padd
     images, height, width, filters = g.shape
     out = images, height * pool[0], width * pool[1], filters
     plan = correlation(x, out, weight_shape, stride, padding, dilation, groups, blocks=1)
-    routed, sums = np.empty((threads(), *out[1:]), g.dtype), np.zeros((threads(), filters))
+    sums = np.zeros((threads(), filters))
     if x.size and g.size:
-        _correlate_winners(x, winners, g, pool, routed, sums, plan.dw, plan.frames, *plan.offsets)
+        _correlate_winners(x, winners, g, pool, sums, plan.dw, plan.frames, *plan.offsets)
     return filters_first(plan.total()), sums.sum(0).astype(g.dtype)
 
 
@@ -187,22 +187,21 @@ def _convolve_and_pool_images(
 
 
 @parallel_kernel
-def _correlate_winners(
-    x, winners, g, pool, routed, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch
-):  # fmt: skip
+def _correlate_winners(x, winners, g, pool, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch):
     for thread in numba.prange(len(frames)):
         _correlate_images(
-            np.int64(thread), x, winners, g, pool, routed, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch
+            np.int64(thread), x, winners, g, pool, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch
         )
 
 
 @subroutine
 def _correlate_images(
-    thread, x, winners, g, pool, routed, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch
+    thread, x, winners, g, pool, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch
 ):  # fmt: skip
     """One thread's share of the images."""
-    image, team = routed[thread], len(frames)
+    (_, height, width, filters), team = g.shape, len(frames)
+    image = np.empty((height * pool[0], width * pool[1], filters), g.dtype)
     for n in range(thread * len(g) // team, (thread + 1) * len(g) // team):
-        hand_out(image, g[n], winners[n], pool, 0, g.shape[1])
+        hand_out(image, g[n], winners[n], pool, 0, height)
         add_products(dw[thread], x, n, 0, image, frames[thread], groups, edges, steps, x_rows, y_rows, pitch)
         add_up(sums[thread], g[n], winners[n])

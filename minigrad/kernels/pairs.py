@@ -19,29 +19,19 @@ def each_window(act, row, operands):
     """
     columns, channels = row.shape
     size, most = lane_count(every(row)), lane_count(wide(row))
-    if channels == 0:
-        return
     if channels % most == 0:
         for s in range(columns):
             for at in range(s * channels, (s + 1) * channels, most):
                 act(at, s * channels + at, (s + 1) * channels + at, wide(row), operands)
         return
-    if channels < size:
-        whole = max(0, columns - (size - 1) // channels)
-        for s in range(whole):
-            act(s * channels, 2 * s * channels, (2 * s + 1) * channels, every(row), operands)
-        for s in range(whole, columns):
-            act(s * channels, 2 * s * channels, (2 * s + 1) * channels, first(row, channels), operands)
-        return
-    whole, rest = channels // size, channels % size
+    into_others = columns - (size - 1) // channels if channels < size else 0  # pixels whose vector may reach over
     for s in range(columns):
-        here = s * channels
-        for v in range(whole):
-            at = here + v * size
-            act(at, here + at, here + at + channels, every(row), operands)
-        if rest:
-            at = here + whole * size
-            act(at, here + at, here + at + channels, first(row, rest), operands)
+        here, end = s * channels, (s + 1) * channels
+        for at in range(here, end, size):
+            if at + size <= end or s < into_others:
+                act(at, here + at, end + at, every(row), operands)
+            else:
+                act(at, here + at, end + at, first(row, end - at), operands)
 
 
 @inlined_kernel

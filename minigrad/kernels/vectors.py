@@ -53,7 +53,8 @@ def loop(at, count, state):
         for phi, early, late in zip(inside, start, following):
             phi.add_incoming(early, before)
             phi.add_incoming(late, last)
-        at.cbranch(at.icmp_signed("<", following[0], count), body, after)
+        again = at.cbranch(at.icmp_signed("<", following[0], count), body, after)
+        again.set_metadata("llvm.loop", _as_written(at.module))
         at.position_at_end(after)
         result = [at.phi(value.type) for value in state]
         for phi, early, late in zip(result, state, new_state):
@@ -62,6 +63,17 @@ def loop(at, count, state):
         return result
 
     return inside[0], inside[1:], close
+
+
+def _as_written(module):
+    """The mark of a loop that LLVM is not to unroll.
+
+    All registers are taken already: a second round would want more pointers than there are, and seconds to compile.
+    """
+    wish = module.add_metadata(["llvm.loop.unroll.disable"])
+    mark = module.add_metadata([wish])
+    mark.operands = mark, wish  # LLVM asks that a loop's mark names itself first
+    return mark
 
 
 class Vectors:
