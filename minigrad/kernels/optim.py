@@ -36,6 +36,7 @@ def adam_step(param, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, decoupl
     """
     keep, decay = (1 - lr * weight_decay, 0.0) if decoupled else (1.0, weight_decay)
     root, size = (1 - beta2**step) ** 0.5, lr / (1 - beta1**step)
+    # m / (sqrt(v) / root + eps) is root * m / (sqrt(v) + root * eps), which divides once
     settings = keep, decay, 1 - beta1, beta2, 1 - beta2, eps * root, size * root
     _run(_adam, _adam_parallel, (param, m, v), grad, settings)
 

@@ -117,7 +117,10 @@ class Vectors:
         """The columns of a square, whose rows are as many vectors as they have lanes.
 
         Instructions move numbers inside of every sixteen bytes, or sixteen bytes as a whole; those that do both are
-        slow. So the small squares that are sixteen bytes wide are turned first, and then they change places.
+        slow. So the small squares that are sixteen bytes wide are turned first (``'``), and then they change places::
+
+            A B   turn each   A' B'   change places   A' C'
+            C D  ──────────>  C' D'  ──────────────>  B' D'
         """
         width = 16 // self.size
         bands = [square[i : i + width] for i in range(0, self.lanes, width)]
