@@ -8,7 +8,7 @@ next process only loads it. The flags, and why:
   NaN and inf stay what they are, which full fastmath does not promise.
 * ``nogil``: other Python threads go on while a kernel runs.
 * ``cache``: left out, without a word, where no folder can be written (a read-only installation without a home). A
-  file that a power cut has left broken there is replaced.
+  file there that cannot be read, as after a power cut, is replaced; one that cannot be written is done without.
 
 `kernel` is for serial functions, which may become part of other kernels (`subroutine`: which others only call).
 `parallel_kernel` is for the outermost loop, a `numba.prange` over threads; it is called from Python only, and one at a
@@ -28,6 +28,7 @@ So 10000 is the default here, unless GOMP_SPINCOUNT or OMP_WAIT_POLICY say other
 parallel kernel runs.
 """
 
+import contextlib
 import functools
 import gc
 import hashlib
@@ -95,17 +96,26 @@ def _compile(function, **flags):
     except RuntimeError:  # "no locator available": numba found no folder that it may write
         compiled = numba.njit(**_FLAGS | flags)(function)
     compiled.add_overload = functools.partial(_add_overload, compiled)
-    compiled._cache.load_overload = functools.partial(_load_overload, compiled._cache)
+    cache = compiled._cache
+    cache.load_overload = functools.partial(_load_overload, cache)
+    cache.save_overload = functools.partial(_save_overload, cache)
     return compiled
 
 
 def _load_overload(cache, *signature):
-    """A kernel from the disk, or None; where a file there is broken none, and the kernel's files are begun anew."""
+    """A kernel from the disk, or None. If its files cannot be read, they are emptied, and the kernel is compiled."""
     try:
         return type(cache).load_overload(cache, *signature)
     except Exception:  # what is no pickle may raise anything
-        cache.flush()
+        with contextlib.suppress(OSError):
+            cache.flush()
         return None
+
+
+def _save_overload(cache, *result):
+    """Keep a kernel on the disk, unless that is full or the like: the kernel works all the same."""
+    with contextlib.suppress(OSError):
+        type(cache).save_overload(cache, *result)
 
 
 def _add_overload(compiled, result):

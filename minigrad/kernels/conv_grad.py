@@ -66,7 +66,7 @@ class Offsets(NamedTuple):
 
 
 class Correlation(NamedTuple):
-    """A weight gradient: the threads' memory for it, and where what is."""
+    """A weight gradient: the threads' memory for it, and where in memory its operands are."""
 
     dw: np.ndarray  # (threads, weights * filters): each thread's sums
     frames: np.ndarray  # (threads, elements): each thread's frame; without elements, images are read in place
@@ -89,7 +89,7 @@ def correlation(x, g_shape, weight_shape, stride, padding, dilation, groups, blo
 
 @lru_cache(maxsize=256)
 def _divide(x_shape, out, weight_shape, window, groups, blocks, itemsize, team):
-    """How many elements a frame has, and all of a Correlation but its memory."""
+    """How many elements a frame has; and the shape, blocks and offsets of a Correlation."""
     (images, height, width, channels), (out_channels, group_channels, *kernel_size) = x_shape, weight_shape
     rows, columns = (forward_axis(out[a], kernel_size[a], *(setting[a] for setting in window)) for a in (0, 1))
     pitch = columns.span * channels

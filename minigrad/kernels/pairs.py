@@ -14,14 +14,16 @@ def each_window(act, row, operands):
     """Call ``act(at, left, right, lanes, operands)`` for all vectors of a row (OW, C) of the pool.
 
     `at` is a vector's position in the row, `left` and `right` are those of the window's columns in rows of the image.
-    Where a pixel has fewer channels than a vector has lanes, the vector reaches over into the pixels that follow: they
-    come right when it is their turn. Only at the end of the row are vectors cut off, which is slower.
+    Where channels fill registers, vectors are as wide. Where a pixel has fewer channels than a vector has lanes, the
+    vector reaches over into the pixels that follow, which come right when it is their turn: from the left to the
+    right, as functions that write to both columns must, too. At the end of the row, and at the end of a pixel of more
+    channels, vectors are cut off, which is slower.
     """
     columns, channels = row.shape
-    size, most = lane_count(every(row)), lane_count(wide(row))
-    if channels % most == 0:
+    size, full = lane_count(every(row)), lane_count(wide(row))
+    if channels % full == 0:
         for s in range(columns):
-            for at in range(s * channels, (s + 1) * channels, most):
+            for at in range(s * channels, (s + 1) * channels, full):
                 act(at, s * channels + at, (s + 1) * channels + at, wide(row), operands)
         return
     into_others = columns - (size - 1) // channels if channels < size else 0  # pixels whose vector may reach over

@@ -68,7 +68,8 @@ def loop(at, count, state):
 def _as_written(module):
     """The mark of a loop that LLVM is not to unroll.
 
-    All registers are taken already: a second round would want more pointers than there are, and seconds to compile.
+    The register tile takes all registers already: a second round in one would want more pointers than there are, and
+    seconds to compile.
     """
     wish = module.add_metadata(["llvm.loop.unroll.disable"])
     mark = module.add_metadata([wish])

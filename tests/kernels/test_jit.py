@@ -68,6 +68,17 @@ def test_a_broken_file_in_the_cache_is_replaced(ending, broken, tmp_path):
 
 
 @pytest.mark.compiled
+def test_a_kernel_that_cannot_be_kept_works_all_the_same(tmp_path):
+    program = "import numpy as np; from minigrad import kernels; print(kernels.relu(np.ones((4, 4), np.float32)).sum())"
+    run(program, NUMBA_CACHE_DIR=str(tmp_path))
+    (file,) = tmp_path.glob("**/*relu_line*.nbi")
+    file.unlink()
+    file.mkdir()  # where the index should be: neither reading nor writing works
+    result = run(program, NUMBA_CACHE_DIR=str(tmp_path))
+    assert result.stdout == "16.0\n", result.stderr
+
+
+@pytest.mark.compiled
 def test_without_a_folder_to_write_kernels_work_uncached(monkeypatch, capsys):
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
     monkeypatch.setattr(_jit._Announcement, "said", False)
