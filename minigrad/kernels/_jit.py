@@ -144,13 +144,20 @@ def _stamped(function):
 def _kernel_files(file, known):
     """The file, and those of the kernel modules that it imports from, be it numbers, and that these import from."""
     known.add(file)
-    package = __name__.rpartition(".")[0]
-    for module, names in re.findall(rf"^from {package}((?:\.\w+)?) import (.*)$", _text(file), re.MULTILINE):
-        for name in [module] if module else [f".{name.strip()}" for name in names.split(",")]:
-            imported = sys.modules.get(package + name)
-            if imported is not None and imported.__file__ not in known:
-                _kernel_files(imported.__file__, known)
+    for name in _imports(file):
+        imported = sys.modules.get(name)
+        if imported is not None and imported.__file__ not in known:
+            _kernel_files(imported.__file__, known)
     return known
+
+
+@functools.cache
+def _imports(file):
+    """The names of the kernel modules that a file may import from."""
+    package = __name__.rpartition(".")[0]
+    found = re.findall(rf"^from {package}((?:\.\w+)?) import (.*)$", _text(file), re.MULTILINE)
+    parts = [[module] if module else [f".{name.strip()}" for name in names.split(",")] for module, names in found]
+    return [package + part for each in parts for part in each]
 
 
 @functools.cache

@@ -195,9 +195,7 @@ def _correlate_winners(x, winners, g, pool, sums, dw, frames, groups, edges, ste
 
 
 @subroutine
-def _correlate_images(
-    thread, x, winners, g, pool, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch
-):  # fmt: skip
+def _correlate_images(thread, x, winners, g, pool, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch):
     """One thread's share of the images."""
     (_, height, width, filters), team = g.shape, len(frames)
     image = np.empty((height * pool[0], width * pool[1], filters), g.dtype)

@@ -30,6 +30,8 @@ workers = [threading.Thread(target=work) for _ in range(3)]
 assert len(results) == 60 and all((r == results[0]).all() for r in results)
 """
 
+ONE_KERNEL = "import numpy as np; from minigrad import kernels; print(kernels.relu(np.ones((4, 4), np.float32)).sum())"
+
 
 def run(program, **environment):
     environment = {**os.environ, **environment}
@@ -57,11 +59,10 @@ def test_compiling_is_announced_once_and_loading_from_the_cache_is_silent(tmp_pa
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])
 @pytest.mark.parametrize("broken", [b"", b"\x80", b"no pickle"], ids=["empty", "cut off", "something else"])
 def test_a_broken_file_in_the_cache_is_replaced(ending, broken, tmp_path):
-    program = "import numpy as np; from minigrad import kernels; print(kernels.relu(np.ones((4, 4), np.float32)).sum())"
-    run(program, NUMBA_CACHE_DIR=str(tmp_path))
+    run(ONE_KERNEL, NUMBA_CACHE_DIR=str(tmp_path))
     (file,) = tmp_path.glob(f"**/*relu_line*.{ending}")
     file.write_bytes(broken)
-    mended, after = (run(program, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
+    mended, after = (run(ONE_KERNEL, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
     assert mended.stdout == after.stdout == "16.0\n", mended.stderr + after.stderr
     assert "compiling kernels" in mended.stderr
     assert after.stderr == ""
@@ -69,12 +70,11 @@ def test_a_broken_file_in_the_cache_is_replaced(ending, broken, tmp_path):
 
 @pytest.mark.compiled
 def test_a_kernel_that_cannot_be_kept_works_all_the_same(tmp_path):
-    program = "import numpy as np; from minigrad import kernels; print(kernels.relu(np.ones((4, 4), np.float32)).sum())"
-    run(program, NUMBA_CACHE_DIR=str(tmp_path))
+    run(ONE_KERNEL, NUMBA_CACHE_DIR=str(tmp_path))
     (file,) = tmp_path.glob("**/*relu_line*.nbi")
     file.unlink()
     file.mkdir()  # where the index should be: neither reading nor writing works
-    result = run(program, NUMBA_CACHE_DIR=str(tmp_path))
+    result = run(ONE_KERNEL, NUMBA_CACHE_DIR=str(tmp_path))
     assert result.stdout == "16.0\n", result.stderr
 
 
