@@ -1,0 +1,41 @@
+"""Asking for memory before it is needed: the cache fetches it while the core computes.
+
+A core notices by itself that a kernel walks along a line of memory, and fetches ahead. Where the next numbers are a
+jump away, in the next row of a matrix, it does not; then the kernel says so. It is a wish only: what is read, written
+and computed stays the same, and a place outside of the array does no harm.
+
+A product's tiles ask for where they are going to write. Measured for the weight gradient of the large layer of
+`mnist_cnn` (500 x 1568 numbers from 64 images, two cores of an AMD Zen 4), in the middle of a training step and called
+again and again: 0.71 and 0.59 ms, 0.93 and 0.66 without.
+"""
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.core.cgutils import get_or_insert_function
+from numba.extending import intrinsic
+
+from minigrad.kernels.vectors import LANE
+
+LINE_BYTES = 64  # that a cache fetches at once, on nearly all machines
+
+
+def _prefetch_numpy(array, at):
+    """Ask for the line of a flat array in which position `at` lies."""
+
+
+@intrinsic
+def _prefetch_llvm(typing, array, at):
+    def codegen(context, builder, signature, arguments):
+        numbers = context.make_array(array)(context, builder, arguments[0]).data
+        byte = ir.IntType(8).as_pointer()
+        signature = ir.FunctionType(ir.VoidType(), [byte, LANE, LANE, LANE])
+        wish = get_or_insert_function(builder.module, signature, "llvm.prefetch.p0i8")
+        place = builder.bitcast(builder.gep(numbers, [arguments[1]]), byte)
+        builder.call(wish, [place, *(ir.Constant(LANE, n) for n in (int(array.mutable), 3, 1))])  # write?, keep, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), codegen
+
+
+prefetch = _prefetch_numpy if numba.config.DISABLE_JIT else _prefetch_llvm
