@@ -14,6 +14,7 @@ from .. import data, io, models, optim, plots
 from ..files import write_atomically
 from ..runs import CHECKPOINT, CONFUSION, CURVES, FILES, HISTORY, MISREAD, MODEL, REPORT
 from ..train import evaluate, fit
+from ..train.ahead import compiling_ahead
 from ..train.checks import check_model
 from ..train.progress import duration
 from . import settings as choices
@@ -46,20 +47,21 @@ def run(arguments):
     weights, dropout, order = (np.random.default_rng(s) for s in np.random.SeedSequence(settings["seed"]).spawn(3))
     model = build_model(settings, train, weights, dropout)
     optimizer, schedule = build_optimizer(settings, model, train)
-    check_model(model, train)  # fit does, too, but an older run should not be removed for a network that does not fit
-    if arguments.resume:
-        choices.remember(out, settings)
-    else:
-        choices.start(out, settings)
-    try:
-        history = fit(
-            model, train, test, epochs=settings["epochs"], batch_size=settings["batch_size"], optimizer=optimizer,
-            schedule=schedule, rng=order, checkpoint=out / CHECKPOINT, resume=arguments.resume,
-            progress=not arguments.quiet, augment=shift_and_rotate if settings["augment"] else None,
-            label_smoothing=settings["label_smoothing"], anomaly=arguments.anomaly)
-    except KeyboardInterrupt as stopped:
-        raise KeyboardInterrupt(f"{str(stopped) or 'stopped'}. To go on:\n"
-                                f"python -m minigrad train --out {shlex.quote(str(out))} --resume") from None
+    with compiling_ahead(model, optimizer, train[: settings["batch_size"]]):
+        check_model(model, train)  # as fit does, but before a run is removed for a network that does not fit
+        if arguments.resume:
+            choices.remember(out, settings)
+        else:
+            choices.start(out, settings)
+        try:
+            history = fit(
+                model, train, test, epochs=settings["epochs"], batch_size=settings["batch_size"], optimizer=optimizer,
+                schedule=schedule, rng=order, checkpoint=out / CHECKPOINT, resume=arguments.resume,
+                progress=not arguments.quiet, augment=shift_and_rotate if settings["augment"] else None,
+                label_smoothing=settings["label_smoothing"], anomaly=arguments.anomaly)
+        except KeyboardInterrupt as stopped:
+            raise KeyboardInterrupt(f"{str(stopped) or 'stopped'}. To go on:\n"
+                                    f"python -m minigrad train --out {shlex.quote(str(out))} --resume") from None
     tested = evaluate(model, test)
     write_results(out, settings, model, history, test, tested)
     summarise(out, settings, model, history, tested)
