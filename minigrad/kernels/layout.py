@@ -15,7 +15,7 @@ from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.turn import turn
 from minigrad.kernels.weights import read_only
 
-SERIAL = 1 << 17  # numbers; fewer are turned before the other threads have woken up
+SERIAL = 1 << 16  # numbers; fewer are turned before the other threads have woken up
 NARROW = 4  # rows or columns that a loop turns faster than squares do, of which most would be empty
 
 

@@ -137,12 +137,13 @@ def test_python_threads_may_call_kernels_at_once():
 @pytest.mark.compiled
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("cols", range(1, micro.PANEL_BYTES // 8 + 1))
-def test_the_tile_is_the_numpy_loop_that_explains_it(dtype, cols):
-    """Every number of columns: one or two vectors, whole or cut off."""
+@pytest.mark.parametrize("count", [1, micro.FEW, micro.FEW + 1, 5, micro.ROWS])
+def test_the_tile_is_the_numpy_loop_that_explains_it(dtype, cols, count):
+    """Every number of columns, one or two vectors, whole or cut off; few rows and many."""
     rng = np.random.default_rng(cols)
     cols *= 8 // np.dtype(dtype).itemsize
     x, w, b = (rng.integers(-3, 4, 3000).astype(dtype) for _ in range(3))
-    rows, taps = np.minimum(np.arange(micro.ROWS), 4), np.array([0, 100, 37])
+    rows, taps = np.minimum(np.arange(micro.ROWS), count - 1), np.array([0, 100, 37])
     expected, y = np.full((2, 1000), 7, dtype)
     for out, tile in ((expected, micro.tile_numpy), (y, _run_tile)):
         tile(out, 3, rows * 80, b, 2, rows * 70, x, 7, rows * 13, taps, 5, 2, w, 11, 67, cols)
