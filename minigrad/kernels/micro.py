@@ -94,8 +94,8 @@ tile = tile_numpy if numba.config.DISABLE_JIT else _tile_llvm
 
 
 def _define(module, scalar):
-    """The tile as an LLVM function of this module: bodies for few rows and for all, for one or two vectors, the last one
-    full or not."""
+    """The tile as an LLVM function of this module: bodies for few rows and all, for one or two vectors, the last
+    one full or not."""
     name = f"register_tile_{scalar}"
     if name in module.globals:
         return module.globals[name]
