@@ -22,7 +22,7 @@ import tempfile
 
 import numba
 
-from . import cold, goals, memory, profile, roofline, scaling, squeezenet
+from . import cold, floors, goals, memory, profile, roofline, scaling, squeezenet
 from .attacks import ATTACKS
 from .attribution import METHODS
 from .digits import trained
@@ -142,8 +142,9 @@ def judge(size, arguments):
     found = compare(libraries, "kernels", arguments.network, size, rounds=arguments.rounds)
     photographs = size if arguments.network == squeezenet.NETWORK else 1
     whole = compare(libraries, "squeezenet", photographs, rounds=arguments.rounds)
+    found |= {f"{squeezenet.NETWORK}: {call}": times for call, times in whole.items()}
     print(f"{arguments.network}, batch {size}; {squeezenet.NETWORK}, batch {photographs}\n"
-          f"{goals.text(found | {f'{squeezenet.NETWORK}: {call}': times for call, times in whole.items()})}")
+          f"{goals.text(found, floors.measure(arguments.network, size))}")
 
 
 def picture(path, draw):

@@ -13,7 +13,7 @@ def minigrad(network, batch):
     from minigrad import kernels, ops
 
     calls = {}
-    for name, op, arrays, g in _cases(network, batch):
+    for name, op, arrays, g in cases(network, batch):
         x, *others = arrays
         if isinstance(op, ops.Conv2d):
             w, b, window = kernels.weight_layout(others[0]), others[1], op.window
@@ -84,7 +84,7 @@ def _torch(network, batch, channels_last):
         given = torch.from_numpy(np.ascontiguousarray(array))
         return given.contiguous(memory_format=memory) if given.ndim == 4 else given
 
-    for name, op, arrays, g in _cases(network, batch):
+    for name, op, arrays, g in cases(network, batch):
         x, *others = map(placed, arrays)
         g = placed(g)
         if isinstance(op, ops.Conv2d):
@@ -135,7 +135,7 @@ def _torch_adam(network, fused):
     return {"Adam: step": torch.optim.Adam(parameters, lr=1e-3, fused=fused).step}
 
 
-def _cases(network, batch):
+def cases(network, batch):
     """The layers that a kernel exists for: a name, the op, its inputs, a cotangent."""
     from minigrad import ops
 

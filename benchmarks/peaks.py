@@ -31,6 +31,11 @@ def caches():
     return {"L2": sizes["2"] * numba.get_num_threads(), "L3": sizes["3"]}
 
 
+def place(size, limits):
+    """The smallest of "L2", "L3" and "memory" that holds so many bytes."""
+    return next((level for level, limit in limits.items() if size <= limit), "memory")
+
+
 class Peaks:
     """The highest rates seen so far; `measure` may raise them."""
 
@@ -53,6 +58,10 @@ class Peaks:
             self._multiply("NumPy's BLAS", np.matmul, seconds)
         time.sleep(SECONDS)  # until the threads of BLAS no longer spin
         self._multiply("minigrad.kernels.matmul", kernels.matmul, seconds)
+        self.measure_bandwidth(seconds)
+
+    def measure_bandwidth(self, seconds=SECONDS):
+        """Measure bytes only."""
         for level, arrays in self.arrays.items():
             repeats = self.repeats[level]
             spent = measured(lambda a=arrays, r=repeats: triad(*a, np.float32(0.5), self.parts, r), seconds, min)

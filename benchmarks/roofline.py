@@ -93,14 +93,9 @@ def measure(batch, batch_norm=False, rounds=9, seconds=0.03, **sizes):
     return sorted(found, key=lambda call: -call.milliseconds), roofs, unknown
 
 
-def place(call, limits):
-    """The smallest of "L2", "L3" and "memory" that holds a kernel's arrays."""
-    return next((level for level, size in limits.items() if call.bytes <= size), "memory")
-
-
 def reached(call, roofs, limits):
     """The part of its roof that a kernel reaches."""
-    return call.gflops / min(roofs.roof[1], call.intensity * roofs.bandwidth[place(call, limits)])
+    return call.gflops / min(roofs.roof[1], call.intensity * roofs.bandwidth[peaks.place(call.bytes, limits)])
 
 
 def text(found, roofs, unknown):
@@ -114,7 +109,7 @@ def text(found, roofs, unknown):
     for call in found:
         lines.append(f"| {call.name} | {call.shape} | {call.milliseconds:.3f} | {call.flops / 1e9:.4f} "
                      f"| {call.bytes / 1e6:.2f} | {call.intensity:.2f} | {call.gflops:.1f} | {call.bandwidth:.1f} "
-                     f"| {place(call, limits)} | {reached(call, roofs, limits):.0%} |")
+                     f"| {peaks.place(call.bytes, limits)} | {reached(call, roofs, limits):.0%} |")
     if unknown:
         lines.append(f"no formula in benchmarks/costs.py, left out: {', '.join(unknown)}")
     return "\n".join(lines)

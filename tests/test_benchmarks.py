@@ -15,6 +15,7 @@ from benchmarks import (
     costs,
     digits,
     figures,
+    floors,
     goals,
     memory,
     peaks,
@@ -189,7 +190,7 @@ def test_the_roofline_knows_the_kernels_of_a_step_and_draws_them():
     assert roofs.roof[1] == max(roofs.gflops.values())
     call, image = next(c for c in found if c.label == "conv2d_relu_max_pool2d 4x32x14x14"), 4 * 32 * 14 * 14
     assert call.flops == image * (2 * 32 * 9 + 1) and call.gflops == pytest.approx(call.intensity * call.bandwidth)
-    assert call.bytes == 4 * (image + 32 * 32 * 9 + 32) + 5 * image // 4 and roofline.place(call, small) == "L3"
+    assert call.bytes == 4 * (image + 32 * 32 * 9 + 32) + 5 * image // 4 and peaks.place(call.bytes, small) == "L3"
     lines = roofline.text(found, roofs, ["another"]).splitlines()
     assert len(lines) == len(found) + 6 and "another" in lines[-1]
     figure = figures.roof(found, roofs)
@@ -211,13 +212,22 @@ def test_goals_are_judged_against_the_faster_memory_order():
     found = {"features.0 Conv2d 1x1: forward": {"minigrad": [2.0], "torch": [1.0], "torch_channels_last": [4.0]},
              "features.1 ReLU 1x1: forward": {"minigrad": [2.0], "torch": [9.0], "torch_channels_last": [5.0]},
              "Adam: step": {"minigrad": [2.0], "torch": [3.0], "torch_channels_last": [3.0]}}
-    lines = goals.text(found).splitlines()
-    assert lines[2] == "| features.0 Conv2d 1x1: forward | 2.000 | 1.000 | channels first | 2.00 | 1.0 |"
-    assert lines[3].endswith("| 5.000 | channels last | 0.40 | 0.5 |")
+    lines = goals.text(found, {"features.1 ReLU 1x1: forward": 4.0, "Adam: step": 1.2}).splitlines()
+    assert lines[2] == "| features.0 Conv2d 1x1: forward | 2.000 | 1.000 | channels first | 2.00 |  | 1.0 |"
+    assert lines[3].endswith("| 5.000 | channels last | 0.40 | 0.80 | 0.5 |")
     assert lines[-3:] == ["2 of 3 miss their goals:", "- features.0 Conv2d 1x1: forward: 2.00, goal 1.0",
-                          "- Adam: step: 0.67, goal 0.5"]
-    alone = goals.text({"squeezenet1_0: forward": {"minigrad": [2.0]}})
-    assert alone.endswith("| squeezenet1_0: forward | 2.000 | | | | 1.0 |")
+                          "- Adam: step: 0.67, goal 0.5, its bytes alone 0.40"]
+    alone = goals.text({"squeezenet1_0: forward": {"minigrad": [2.0]}}, {})
+    assert alone.endswith("| squeezenet1_0: forward | 2.000 | | | | | 1.0 |")
+
+
+def test_a_call_takes_at_least_the_time_of_its_bytes():
+    sizes = floors.moved("mnist_cnn", 2)
+    numbers = 4 * 2 * 32 * 28 * 28
+    assert sizes["features.1 ReLU 2x32x28x28: forward"] == 2 * numbers
+    assert sizes["features.2 MaxPool2d 2x32x28x28: gradient"] == numbers // 4 + 2 * numbers
+    assert sizes["Adam: step"] == 7 * 4 * 799_078
+    assert not [call for call in sizes if "Conv2d" in call or "Linear" in call]
 
 
 def test_squeezenet_gives_the_same_answers_in_both_libraries():

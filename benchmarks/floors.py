@@ -1,0 +1,36 @@
+"""What a kernel that does little but read and write cannot be faster than: the time that moving its bytes takes.
+
+A rectifier, a pool, batch norm and an optimizer's step read each of their arrays at least once and write the result. At
+the speed of a triad over arrays of that size (`peaks`) this takes some part of PyTorch's time; where it is more than
+the goal, the goal is out of reach on this machine.
+"""
+from . import kernels, peaks
+
+ROUNDS = 9
+
+
+def measure(network, batch):
+    """Milliseconds, at the least, of the calls of `benchmarks.kernels` that memory limits.
+
+    Returns
+    -------
+    dict of str to float
+    """
+    roofs, limits = peaks.Peaks(sides=()), peaks.caches()
+    for _ in range(ROUNDS):
+        roofs.measure_bandwidth(peaks.SECONDS)
+    calls = moved(network, batch).items()
+    return {call: size / roofs.bandwidth[peaks.place(size, limits)] / 1e6 for call, size in calls}
+
+
+def moved(network, batch):
+    """Bytes that these calls read and write if they touch every array once."""
+    from minigrad import models, ops
+
+    found = {}
+    for name, op, (x, *_), y in kernels.cases(network, batch):
+        if isinstance(op, (ops.ReLU, ops.MaxPool2d, ops.BatchNorm)):
+            found[f"{name}: forward"] = x.nbytes + y.nbytes
+            found[f"{name}: gradient"] = y.nbytes + 2 * x.nbytes  # its cotangent and x, and what x gets back
+    weights = sum(p.data.nbytes for p in models.create(network).parameters())
+    return found | {"Adam: step": 7 * weights}  # of four arrays; but for the gradient they are written back
