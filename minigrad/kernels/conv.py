@@ -13,6 +13,7 @@ from minigrad.kernels.layout import channels_last
 from minigrad.kernels.micro import PANEL_BYTES, tile
 from minigrad.kernels.pack import in_place, pack
 from minigrad.kernels.plan import backward_axes, fits_inside, forward_axes, make_plan, split_images
+from minigrad.kernels.prefetch import prefetch_rows
 from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.scatter import scatter, scattering_pays
 from minigrad.kernels.subroutine import subroutine
@@ -197,10 +198,10 @@ def _run_tiles(
     bias_rows = np.zeros(x_rows.shape[1], np.int64)
     for group in range(groups):
         for panel in range(-(-group_out // width)):
-            at = group * group_out + panel * width
+            at, cols = group * group_out + panel * width, min(width, group_out - panel * width)
             for k in range(first, last):
+                prefetch_rows(y, at, y_rows[k], cols, len(taps) * run)
                 tile(
-                    y, at, y_rows[k], bias, at, bias_rows,
-                    frame, begin + group * group_in, x_rows[k], taps, run, 1,
-                    w, group * w_group + panel * w_panel, w_row, min(width, group_out - panel * width),
+                    y, at, y_rows[k], bias, at, bias_rows, frame, begin + group * group_in, x_rows[k], taps, run, 1,
+                    w, group * w_group + panel * w_panel, w_row, cols,
                 )  # fmt: skip

@@ -22,7 +22,7 @@ from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.matvec import matvec
 from minigrad.kernels.micro import PANEL_BYTES, ROWS, tile
 from minigrad.kernels.pack import in_place, pack
-from minigrad.kernels.prefetch import LINE_BYTES, prefetch
+from minigrad.kernels.prefetch import prefetch_rows
 from minigrad.kernels.queue import SERIAL, run_queue, take
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import read_only
@@ -130,9 +130,7 @@ def _multiply_band(
                     for i in range(min(ROWS, m - at)):
                         y[(column + j) * m + at + i] = out[i * width + j]
             else:
-                for i in range(ROWS):  # the lines that will be written
-                    for line in range(0, cols, LINE_BYTES // b.itemsize):
-                        prefetch(y, at * n + column + y_rows[i] + line)
+                prefetch_rows(y, at * n + column, y_rows, cols, k)
                 tile(
                     y, at * n + column, y_rows, bias, column, nothing, a, at * a_row, a_rows, taps, k,
                     a_column, b, panel * b_panel, b_row, cols,
