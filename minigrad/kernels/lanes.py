@@ -4,7 +4,7 @@ A compiler turns a loop over channels into vectors on its own, but at a price pe
 written may lie in what is read, and takes what is left over after the last full vector one by one. Where a pixel has
 few channels, that is most of the work. Here a kernel says which numbers it means: ``load`` fetches them, ``store``
 writes them, and the ``lanes`` that both get say how many there are: `every` one of a vector, the `first` few of them,
-or all of a register, for which a `wide` vector has numbers.
+or all of a register, for which a `wide` vector has numbers, or of two (`double`).
 
 Vectors are 32 bytes long even where registers are longer. The pixels of few channels begin anywhere, and half of all
 64-byte vectors would lie across two lines of the cache: with 6 channels they take 1.4 times as long. Where channels
@@ -34,6 +34,11 @@ def _every_numpy(array):
 def _wide_numpy(array):
     """All lanes of a vector that fills a register."""
     return VECTOR_BYTES // array.itemsize
+
+
+def _double_numpy(array):
+    """All lanes of a vector that fills two registers."""
+    return 2 * VECTOR_BYTES // array.itemsize
 
 
 def _lane_count_numpy(lanes):
@@ -99,6 +104,12 @@ def _every_llvm(typing, array):
 @intrinsic
 def _wide_llvm(typing, array):
     kind = _mask(array, VECTOR_BYTES)
+    return kind(array), _all_lanes(kind)
+
+
+@intrinsic
+def _double_llvm(typing, array):
+    kind = _mask(array, 2 * VECTOR_BYTES)
     return kind(array), _all_lanes(kind)
 
 
@@ -181,6 +192,7 @@ _teach_numba(operator.or_, lambda at, a, b: at.or_(a, b))  # of answers
 _off = numba.config.DISABLE_JIT
 every = _every_numpy if _off else _every_llvm
 wide = _wide_numpy if _off else _wide_llvm
+double = _double_numpy if _off else _double_llvm
 lane_count = _lane_count_numpy if _off else _lane_count_llvm
 first = _first_numpy if _off else _first_llvm
 load = _load_numpy if _off else _load_llvm

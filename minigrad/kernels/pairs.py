@@ -1,8 +1,8 @@
 """Pools whose windows are two by two and lie side by side, as they mostly do: each window once, all in registers.
 
 A row of the pool belongs to a pair of rows of the image. `each_window` walks along it and hands a vector of channels of
-one window after the other to a function, which finds the winners (`pool_window`, `route_window`) or is told them
-(`hand_out_window`).
+one window after the other to a function, which finds the winners (`pool_window`, `largest_window`, `route_window`) or
+is told them (`hand_out_window`).
 """
 
 from minigrad.kernels._jit import inlined_kernel
@@ -47,6 +47,15 @@ def pool_window(at, left, right, lanes, operands):
     tap = choose(four, spread(winners.dtype.type(3), lanes), tap)
     store(y, at, lanes, choose((best > zero) | (best != best), best, zero))
     store(winners, at, lanes, choose(best > zero, tap, spread(winners.dtype.type(nobody), lanes)))
+
+
+@inlined_kernel
+def largest_window(at, left, right, lanes, operands):
+    """Write the largest number, or `floor` if none is above it."""
+    up, low, y, floor = operands
+    best, _, _, _ = _play(up, low, left, right, lanes)
+    smallest = spread(floor, lanes)
+    store(y, at, lanes, choose((best > smallest) | (best != best), best, smallest))
 
 
 @inlined_kernel

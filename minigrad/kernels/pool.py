@@ -1,10 +1,9 @@
-"""Max-pooling over channels-last memory: the innermost loop runs over the channels of one tap, which lie side by side.
+"""Max-pooling over channels-last memory, where the channels of a pixel lie side by side: a vector of them at a time.
 
-The largest of each window needs no more than that. Its gradient needs to know *which* tap won: `_find_winners` plays
-every tournament of one output row again (cheaper than writing the winners down in the forward pass and reading them
-back, and the op stays free of saved arrays) and leaves each winner's position h * W + w in a small scratch row. `route`
-then sends the gradient there, `collect` reads from there. The usual windows, two by two and side by side, are routed
-without that row (`pairs`).
+The gradient needs to know *which* tap of a window won: the tournament is played again (cheaper than writing the winners
+down in the forward pass and reading them back, and the op stays free of saved arrays). `route` then sends the gradient
+there, `collect` reads from there (`overlap`). The usual windows, two by two and side by side, have ways of their own
+(`pairs`).
 
 Networks mostly pool what a rectifier gives, and the largest rectified number is the largest number, rectified. So the
 two kernels named `relu_max_pool2d` read the numbers *before* the rectifier: what it would write, and what its gate
@@ -17,11 +16,10 @@ from numba import prange
 from minigrad.kernels._jit import kernel, parallel_kernel
 from minigrad.kernels.geometry import pool_output_shape
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
-from minigrad.kernels.pairs import each_window, route_window
+from minigrad.kernels.overlap import collect, each_vector, largest, route
+from minigrad.kernels.pairs import each_window, largest_window, route_window
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.windows import first_window, image_bands, run, span, window_settings
-
-NOBODY = np.int32(-1)  # the position of a winner that is none
 
 
 def max_pool2d(x, kernel_size, stride, padding, ceil_mode):
@@ -130,31 +128,16 @@ def _routed(g, x, gated, kernel_size, stride, padding):
 @subroutine
 def _max_rows(x, y, floor, window, first, last):
     kh, kw, sh, sw, ph, pw = window
+    in_pairs = kh == kw == sh == sw == 2 and ph == pw == 0 and 2 * y.shape[2] <= x.shape[2]
     for row in range(first, last):
         n, r = row // y.shape[1], row % y.shape[1]
-        image, out = x[n], y[n, r]
         top, bottom = span(r, kh, sh, ph, x.shape[1])
+        if in_pairs and bottom - top == 2:
+            each_window(largest_window, y[n, r], (x[n, top], x[n, top + 1], y[n, r], floor))
+            continue
         for s in range(y.shape[2]):
             left, right = span(s, kw, sw, pw, x.shape[2])
-            if bottom - top == 2 and right - left == 2:  # the usual window, in registers
-                up, low = image[top], image[top + 1]
-                for c in range(x.shape[3]):
-                    best = _larger(floor, up[left, c])
-                    best = _larger(best, up[left + 1, c])
-                    best = _larger(best, low[left, c])
-                    out[s, c] = _larger(best, low[left + 1, c])
-                continue
-            for c in range(x.shape[3]):
-                out[s, c] = floor
-            for h in range(top, bottom):
-                for w in range(left, right):
-                    for c in range(x.shape[3]):
-                        out[s, c] = _larger(out[s, c], image[h, w, c])
-
-
-@kernel
-def _larger(best, value):
-    return value if (value > best) | (value != value) else best
+            each_vector(largest, x[n], (y[n, r], s * x.shape[3], floor, (top, bottom, left, right)))
 
 
 @parallel_kernel
@@ -163,48 +146,12 @@ def _max_parallel(x, y, floor, window, tasks, parts):
         _max_rows(x, y, floor, window, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
 
 
-@kernel
-def _find_winners(image, r, gated, window, winner, best):
-    kh, kw, sh, sw, ph, pw = window
-    height, width, channels = image.shape
-    top, bottom = span(r, kh, sh, ph, height)
-    for s in range(winner.shape[0]):
-        left, right = span(s, kw, sw, pw, width)
-        here = np.int32(top * width + left)
-        if bottom - top == 2 and right - left == 2:  # the usual window, in registers: twice as fast
-            up, low = image[top], image[top + 1]
-            two, three, four = np.int32(here + 1), np.int32(here + width), np.int32(here + width + 1)
-            for c in range(channels):
-                a, b, d, e = up[left, c], up[left + 1, c], low[left, c], low[left + 1, c]
-                beats = (b > a) | (b != b)
-                a, position = b if beats else a, two if beats else here
-                beats = (d > a) | (d != d)
-                a, position = d if beats else a, three if beats else position
-                beats = (e > a) | (e != e)
-                a, position = e if beats else a, four if beats else position
-                winner[s, c] = position if (a > 0) | (not gated) else NOBODY
-            continue
-        for c in range(channels):
-            best[s, c], winner[s, c] = image[top, left, c], here
-        for h in range(top, bottom):
-            for w in range(left, right):
-                here = np.int32(h * width + w)
-                for c in range(channels):
-                    value, a, position = image[h, w, c], best[s, c], winner[s, c]
-                    beats = (value > a) | (value != value)
-                    best[s, c], winner[s, c] = value if beats else a, here if beats else position
-        if gated:
-            for c in range(channels):
-                winner[s, c] = winner[s, c] if best[s, c] > 0 else NOBODY
-
-
 @subroutine
 def _route_bands(g, x, dx, gated, bands, window, first, last):
     kh, kw, sh, sw, ph, pw = window
     height, width = x.shape[1:3]
     tiled = kh == sh and kw == sw and ph == pw == 0 and g.shape[1] * kh == height and g.shape[2] * kw == width
     uncut = kh if tiled else 1  # rows between which no band ends
-    winner, best = _scratch(g, x)
     for task in range(first, last):
         n, band = task // bands, task % bands
         start, stop = band * (height // uncut) // bands * uncut, (band + 1) * (height // uncut) // bands * uncut
@@ -213,44 +160,23 @@ def _route_bands(g, x, dx, gated, bands, window, first, last):
                 up, low = 2 * r, 2 * r + 1
                 each_window(route_window, g[n, r], (g[n, r], x[n, up], x[n, low], dx[n, up], dx[n, low], gated))
         else:
-            _route_rows(g[n], x[n], dx[n, start:stop], start, stop, gated, tiled, window, winner, best)
+            _route_rows(g[n], x[n], dx[n, start:stop], start, stop, gated, window)
 
 
 @kernel
-def _scratch(g, x):
-    """A row of winners and one of their values, for `_route_rows`."""
-    return np.empty(g.shape[2:], np.int32), np.empty(g.shape[2:], x.dtype)
-
-
-@kernel
-def _route_rows(g, image, out, start, stop, gated, tiled, window, winner, best):
+def _route_rows(g, image, out, start, stop, gated, window):
     """Route one image's g (OH, OW, C) to the rows from `start` to `stop` of the image (H, W, C): these are `out`."""
     kh, kw, sh, sw, ph, pw = window
     height, width, channels = image.shape
-    zero, cleared = g.dtype.type(0), start  # rows before this one hold zeros, if nothing else
+    cleared = start  # rows before this one hold zeros, if nothing else
     for r in range(first_window(start, kh, sh, ph), min((stop - 1 + ph) // sh + 1, g.shape[0])):
-        _find_winners(image, r, gated, window, winner, best)
-        share = g[r]
         top, bottom = span(r, kh, sh, ph, height)
-        if not tiled:  # some input lies in no window or in several
-            _clear(out, cleared - start, min(bottom, stop) - start)
-            cleared = max(cleared, bottom)
-        for h in range(max(top, start), min(bottom, stop)):
-            line = out[h - start]
-            for s in range(g.shape[1]):
-                left, right = span(s, kw, sw, pw, width)
-                for w in range(left, right):
-                    here = np.int32(h * width + w)
-                    if tiled:
-                        for c in range(channels):
-                            u = share[s, c]
-                            line[w, c] = u if winner[s, c] == here else zero
-                    else:
-                        for c in range(channels):
-                            u = share[s, c]
-                            line[w, c] += u if winner[s, c] == here else zero
-    if not tiled:
-        _clear(out, cleared - start, stop - start)
+        _clear(out, cleared - start, min(bottom, stop) - start)
+        cleared = max(cleared, bottom)
+        for s in range(g.shape[1]):
+            left, right = span(s, kw, sw, pw, width)
+            each_vector(route, image, (g[r], s * channels, out, start, stop, gated, (top, bottom, left, right)))
+    _clear(out, cleared - start, stop - start)
 
 
 @kernel
@@ -272,20 +198,12 @@ def _route_parallel(g, x, dx, gated, bands, window, tasks, parts):
 def _collect_rows(v, x, y, window, first, last):
     kh, kw, sh, sw, ph, pw = window
     height, width, channels = x.shape[1:]
-    winner, best = _scratch(y, x)
     for row in range(first, last):
         n, r = row // y.shape[1], row % y.shape[1]
-        _find_winners(x[n], r, False, window, winner, best)
-        image, out = v[n], y[n, r]
         top, bottom = span(r, kh, sh, ph, height)
-        for h in range(top, bottom):
-            for s in range(y.shape[2]):
-                left, right = span(s, kw, sw, pw, width)
-                for w in range(left, right):
-                    here = np.int32(h * width + w)
-                    for c in range(channels):
-                        value, old = image[h, w, c], out[s, c]
-                        out[s, c] = value if winner[s, c] == here else old
+        for s in range(y.shape[2]):
+            left, right = span(s, kw, sw, pw, width)
+            each_vector(collect, x[n], (v[n], y[n, r], s * channels, (top, bottom, left, right)))
 
 
 @parallel_kernel
