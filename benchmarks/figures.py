@@ -124,7 +124,7 @@ def _name_roofs(ax, roofs):
     fastest = max(roofs.bandwidth.values())
     ax.text(1.1 * top / fastest, 0.7 * ax.get_ylim()[1], f"{top:.0f} GFLOP/s ({who})", fontsize=9, color=GREY)
     for level, rate in roofs.bandwidth.items():
-        x = 0.9 if level == "memory" else 0.18  # where few kernels are
+        x = {"L2": 0.07, "L3": 0.2}.get(level, 0.9)  # one beside the other, where few kernels are
         across, up = np.diff(ax.transData.transform([(x, x * rate), (2 * x, 2 * x * rate)]), axis=0)[0]
         ax.text(x, 1.12 * x * rate, f"{rate:.0f} GB/s ({level})", rotation=np.degrees(np.arctan2(up, across)),
                 rotation_mode="anchor", fontsize=9, color=GREY)

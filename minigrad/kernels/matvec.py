@@ -10,7 +10,7 @@ rows: LANES x LANES numbers of the matrix are turned around in registers, and th
     row 3 [m n o p]                             [d h l p] * x[k + 3]
 
 Every sum takes its terms in the tile's order, so an image gets the same bits alone as among others. Measured for the
-large layer of `mnist_cnn` (1568 -> 500, float32, microseconds, two processors of a busy AMD Zen 5):
+large layer of `mnist_cnn` (1568 -> 500, float32, microseconds, two processors of a busy AMD Zen 4):
 
                 one thread   two threads
     this file           88            44

@@ -5,9 +5,9 @@ that is not compiled yet, a second process is started with the model, its optimi
 step with the kernels' NumPy twins, notes what each was called with, and then calls the kernels themselves, from the
 last to the first. Both processes keep what they compile in numba's cache, and look there before they compile: they meet
 in the middle. Seconds from the start of ``python -m minigrad train`` to the end of the first step, on two cores of an
-AMD Zen 4, three runs in turns:
+AMD Zen 4, in the same quarter of an hour:
 
-    one process      18.3  20.1  19.4
+    one process      18.3  20.1
     two processes    11.7  12.5  13.4
 
 The second process is a help only: whatever goes wrong in it, the first one compiles what it needs.
