@@ -230,6 +230,14 @@ def test_a_call_takes_at_least_the_time_of_its_bytes():
     assert not [call for call in sizes if "Conv2d" in call or "Linear" in call]
 
 
+def test_nothing_is_said_of_what_lies_in_nearer_caches(monkeypatch):
+    sizes, limits = {"small": 2**20 - 1, "middle": 2**21, "large": 2**23}, {"L2": 2**21, "L3": 2**22}
+    monkeypatch.setattr(floors, "moved", lambda network, batch: sizes)
+    monkeypatch.setattr(peaks, "caches", lambda: limits)
+    found = floors.measure("any", 1)
+    assert list(found) == ["middle", "large"] and min(found.values()) > 0
+
+
 def test_squeezenet_gives_the_same_answers_in_both_libraries():
     torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()

@@ -42,6 +42,7 @@ from pathlib import Path
 
 import numba
 from numba.core import event
+from numba.core.sigutils import normalize_signature
 
 _FLAGS = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}, "nogil": True}
 _one_parallel_region = threading.Lock()
@@ -103,14 +104,20 @@ def _compile(function, **flags):
     return compiled
 
 
-def _load_overload(cache, *signature):
-    """A kernel from the disk, or None. If its files cannot be read, they are emptied, and the kernel is compiled."""
+def _load_overload(cache, signature, context):
+    """A kernel from the disk, or None. If its files cannot be read, they are emptied, and the kernel is compiled.
+
+    So they are if they hold a kernel for other types: two processes that save at once may choose one name for two.
+    """
     try:
-        return type(cache).load_overload(cache, *signature)
+        found = type(cache).load_overload(cache, signature, context)
+        if found is None or found.signature.args == normalize_signature(signature)[0]:
+            return found
     except Exception:  # what is no pickle may raise anything
-        with contextlib.suppress(OSError):
-            cache.flush()
-        return None
+        pass
+    with contextlib.suppress(OSError):
+        cache.flush()
+    return None
 
 
 def _save_overload(cache, *result):

@@ -13,10 +13,12 @@ AMD Zen 4, in the same quarter of an hour:
 The second process is a help only: whatever goes wrong in it, the first one compiles what it needs.
 """
 
+import os
 import pickle
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import contextmanager, suppress
 
 from numba.core import event
@@ -65,13 +67,18 @@ class _Starter(event.Listener):
                 file.seek(0)
                 self.process = subprocess.Popen([sys.executable, "-m", __name__], stdin=file,
                                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                threading.Thread(target=self.process.wait, daemon=True).start()  # or its end would wait for ours
 
     def on_end(self, happening):
         pass
 
 
 def compile_backwards(model, optimizer, images, labels):
-    """Take a training step with the kernels' twins, and call the kernels as these were, from the last to the first."""
+    """Take a training step with the kernels' twins, and call the kernels as these were, from the last to the first.
+
+    If the process that started this one is gone, nobody needs them any more.
+    """
+    parent = os.getppid()
     compiled = {name: getattr(kernels, name) for name in reference.__all__}
     calls = []
 
@@ -88,7 +95,8 @@ def compile_backwards(model, optimizer, images, labels):
     finally:
         vars(kernels).update(compiled)
     for kernel, given, options in reversed(calls):
-        kernel(*given, **options)
+        if os.getppid() == parent:
+            kernel(*given, **options)
 
 
 if __name__ == "__main__":

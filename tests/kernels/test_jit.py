@@ -69,6 +69,20 @@ def test_a_broken_file_in_the_cache_is_replaced(ending, broken, tmp_path):
 
 
 @pytest.mark.compiled
+def test_a_kernel_for_other_types_under_its_name_is_replaced(tmp_path):
+    """What two processes leave that save kernels of one function for two types at once."""
+    program = ("import numpy as np; from minigrad import kernels;"
+               "print(*[kernels.relu(np.full((4, 4), 2, t)).sum() for t in (np.float32, np.float64)])")
+    run(program, NUMBA_CACHE_DIR=str(tmp_path))
+    one, other = tmp_path.glob("**/*relu_line*.nbc")
+    for source, target in ((one, other), (other, one)):
+        target.write_bytes(source.read_bytes())
+        results = [run(program, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(3)]  # the second may save the other
+        assert {result.stdout for result in results} == {"32.0 32.0\n"}, results
+        assert "compiling kernels" in results[0].stderr and results[-1].stderr == ""
+
+
+@pytest.mark.compiled
 def test_a_kernel_that_cannot_be_kept_works_all_the_same(tmp_path):
     run(ONE_KERNEL, NUMBA_CACHE_DIR=str(tmp_path))
     (file,) = tmp_path.glob("**/*relu_line*.nbi")

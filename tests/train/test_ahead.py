@@ -39,13 +39,14 @@ def started(monkeypatch):
 
     class Process:
         def __init__(self, command, stdin, **options):
-            self.command, self.work, self.stopped = command, pickle.load(stdin), 0
+            self.command, self.work, self.stopped = command, pickle.load(stdin), False
             found.append(self)
 
         def kill(self):
-            self.stopped += 1
+            self.stopped = True
 
-        wait = kill
+        def wait(self):
+            pass
 
     monkeypatch.setattr(ahead.subprocess, "Popen", Process)
     return found
@@ -63,6 +64,16 @@ def test_every_kernel_of_a_step_is_called_from_the_last_to_the_first(monkeypatch
     ahead.compile_backwards(model, optimizer, TRAIN.images[:8], TRAIN.labels[:8])
     assert calls == forwards[::-1] and forwards[-1] == "adam_step"
     assert all(getattr(kernels, name) is noting[name] for name in reference.__all__)
+
+
+def test_it_stops_when_nobody_waits_for_it(monkeypatch):
+    model, calls, parents = network(), [], iter([1, 1, 1, *[2] * 99])
+    for name in reference.__all__:
+        twin = getattr(reference, name)
+        monkeypatch.setattr(kernels, name, lambda *a, twin=twin, **o: calls.append(twin) or twin(*a, **o))
+    monkeypatch.setattr(ahead.os, "getppid", lambda: next(parents))
+    ahead.compile_backwards(model, optim.Adam(model.parameters()), TRAIN.images[:8], TRAIN.labels[:8])
+    assert len(calls) == 2
 
 
 @pytest.mark.compiled
@@ -83,7 +94,7 @@ def test_it_is_started_once_by_the_first_kernel_that_is_compiled_and_stopped_at_
         a_kernel_is_compiled()
         a_kernel_is_compiled()
     (process,) = started
-    assert process.command == [sys.executable, "-m", "minigrad.train.ahead"] and process.stopped == 2
+    assert process.command == [sys.executable, "-m", "minigrad.train.ahead"] and process.stopped
     sent, optimizer, images, labels = process.work
     assert all((sent.state_dict()[name] == array).all() for name, array in model.state_dict().items())
     assert [id(p) for p in optimizer.parameters] == [id(p) for p in sent.parameters()]
