@@ -5,6 +5,10 @@ the speed of a triad over arrays of that size (`peaks`) this takes some part of 
 the goal, the goal is out of reach on this machine. Nothing is said of arrays that are smaller than the triad's
 smallest, which lie in nearer caches.
 """
+import math
+
+import numpy as np
+
 from . import kernels, peaks
 
 ROUNDS = 9
@@ -29,9 +33,10 @@ def moved(network, batch):
     from minigrad import models, ops
 
     found = {}
-    for name, op, (x, *_), y in kernels.cases(network, batch):
-        if isinstance(op, (ops.ReLU, ops.MaxPool2d, ops.BatchNorm)):
-            found[f"{name}: forward"] = x.nbytes + y.nbytes
-            found[f"{name}: gradient"] = y.nbytes + 2 * x.nbytes  # its cotangent and x, and what x gets back
+    for name, layer in kernels.named_layers(network, batch):
+        if isinstance(layer.op, (ops.ReLU, ops.MaxPool2d, ops.BatchNorm)):
+            x, y = (np.float32().nbytes * math.prod(shape) for shape in (layer.inputs[0], layer.output))
+            found[f"{name}: forward"] = x + y
+            found[f"{name}: gradient"] = y + 2 * x  # its cotangent and x, and what x gets back
     weights = sum(p.data.nbytes for p in models.create(network).parameters())
     return found | {"Adam: step": 7 * weights}  # of four arrays; but for the gradient they are written back

@@ -137,12 +137,18 @@ def _torch_adam(network, fused):
 
 def cases(network, batch):
     """The layers that a kernel exists for: a name, the op, its inputs, a cotangent."""
+    rng = np.random.default_rng(0)
+    for name, layer in named_layers(network, batch):
+        arrays = layer.arrays(rng)
+        g = images(rng, layer.output) if len(layer.output) == 4 else rng.standard_normal(layer.output, np.float32)
+        yield name, layer.op, arrays, g
+
+
+def named_layers(network, batch):
+    """A name, and a layer that a kernel exists for."""
     from minigrad import ops
 
-    rng, options = np.random.default_rng(0), {"batch_norm": True} if network == "mnist_cnn" else {}
+    options = {"batch_norm": True} if network == "mnist_cnn" else {}
     for layer in layers(network, batch, **options):
         if isinstance(layer.op, (ops.Conv2d, ops.Linear, ops.MaxPool2d, ops.ReLU, ops.BatchNorm)):
-            sizes = "x".join(map(str, layer.inputs[0]))
-            arrays = layer.arrays(rng)
-            g = images(rng, layer.output) if len(layer.output) == 4 else rng.standard_normal(layer.output, np.float32)
-            yield f"{layer.path} {type(layer.op).__name__} {sizes}", layer.op, arrays, g
+            yield f"{layer.path} {type(layer.op).__name__} {'x'.join(map(str, layer.inputs[0]))}", layer

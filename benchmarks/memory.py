@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from . import training
+from .rounds import START
 
 STEPS = 10
 PROCESS = Path("/proc/self")
@@ -69,7 +70,7 @@ def _resident(field):
 
 def _in_its_own_process(library, batch):
     command = [sys.executable, "-m", "benchmarks.memory", library, str(batch)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=START).stdout)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
 """Where the milliseconds of a training step go: the time spent in each kernel, and what is left for Python."""
-import contextlib
 import statistics
 import time
 from collections import defaultdict
@@ -16,6 +15,8 @@ def step(batch, batch_norm=False, rounds=100):
         A row for each kernel and shape of what it works on, means over the steps; then what the kernels leave of the
         step as ``"Python and NumPy around them"``, and all of it as ``"whole step"``.
     """
+    from minigrad.kernels.wrapped import wrapped
+
     train = training.minigrad(batch, int(batch_norm))
     for _ in range(10):
         train()
@@ -29,21 +30,6 @@ def step(batch, batch_norm=False, rounds=100):
     rows.sort(key=lambda row: -row[2])
     total = 1e3 * statistics.mean(whole)
     return [*rows, ("Python and NumPy around them", 0, total - sum(row[2] for row in rows)), ("whole step", 1, total)]
-
-
-@contextlib.contextmanager
-def wrapped(wrap):
-    """Put ``wrap(name, kernel)`` in the place of every kernel that ops and optimizers call."""
-    from minigrad import kernels
-
-    plain = {name: getattr(kernels, name) for name in kernels.__all__}
-    try:
-        for name, kernel in plain.items():
-            setattr(kernels, name, wrap(name, kernel))
-        yield
-    finally:
-        for name, kernel in plain.items():
-            setattr(kernels, name, kernel)
 
 
 def text(rows):

@@ -10,7 +10,7 @@ calls counts: what a machine can do that others share.
 import math
 from dataclasses import dataclass, field
 
-from . import costs, peaks, profile, training, worker
+from . import costs, peaks, training, worker
 
 
 @dataclass
@@ -53,6 +53,8 @@ class Call:
 
 def calls(batch, batch_norm=False):
     """The kernels of a training step that `costs.COSTS` knows, each shape once, and the names of those it does not."""
+    from minigrad.kernels.wrapped import wrapped
+
     train = training.minigrad(batch, int(batch_norm))
     train()
     found, unknown = {}, set()
@@ -71,7 +73,7 @@ def calls(batch, batch_norm=False):
 
         return keep
 
-    with profile.wrapped(wrap):
+    with wrapped(wrap):
         train()
     return list(found.values()), sorted(unknown)
 

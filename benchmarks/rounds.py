@@ -5,6 +5,8 @@ import statistics
 import subprocess
 import sys
 
+START = dict(os.environ)  # importing minigrad sets in it how OpenMP's threads wait, and peers are to wait as ever
+
 
 class Worker:
     """A `benchmarks.worker` process that has warmed up; `python` is the interpreter that has the library.
@@ -14,7 +16,7 @@ class Worker:
 
     def __init__(self, library, workload, *settings, python=sys.executable, threads=None):
         command = [python, "-m", "benchmarks.worker", library, workload, *map(str, settings)]
-        environment = {**os.environ, "NUMBA_NUM_THREADS": str(threads)} if threads else None
+        environment = START | ({"NUMBA_NUM_THREADS": str(threads)} if threads else {})
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
         if self.process.stdout.readline().strip() != "ready":

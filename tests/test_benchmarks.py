@@ -1,6 +1,6 @@
 """The benchmarks do what they say: one network for all, every attack runs, every call of a workload is shown."""
 
-import os
+import subprocess
 import sys
 
 import numba
@@ -148,7 +148,16 @@ def test_a_worker_gets_the_number_of_threads(monkeypatch):
     monkeypatch.setattr(rounds.subprocess, "Popen", Process)
     rounds.Worker("one", "training", threads=1)
     rounds.Worker("all", "training")
-    assert seen == {"one": {**os.environ, "NUMBA_NUM_THREADS": "1"}, "all": None}
+    assert seen == {"one": {**rounds.START, "NUMBA_NUM_THREADS": "1"}, "all": rounds.START}
+
+
+def test_peers_get_the_environment_that_the_command_was_started_in():
+    program = ("import os; from benchmarks import __main__, floors, rounds; floors.moved('mnist_cnn', 2); "
+               "print(set(os.environ.items()) - set(rounds.START.items()))")
+    theirs = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY"
+    environment = {name: value for name, value in rounds.START.items() if name not in theirs}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "{('GOMP_SPINCOUNT', '20000')}\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark is reset through /proc")

@@ -24,21 +24,7 @@ from numba.extending import intrinsic, lower_builtin, models, register_model, ty
 from minigrad.kernels.vectors import VECTOR_BYTES, Vectors, number
 
 LANE_BYTES = min(VECTOR_BYTES, 32)
-
-
-def _every_numpy(array):
-    """All lanes of a vector of the array's numbers."""
-    return LANE_BYTES // array.itemsize
-
-
-def _wide_numpy(array):
-    """All lanes of a vector that fills a register."""
-    return VECTOR_BYTES // array.itemsize
-
-
-def _double_numpy(array):
-    """All lanes of a vector that fills two registers."""
-    return 2 * VECTOR_BYTES // array.itemsize
+_off = numba.config.DISABLE_JIT
 
 
 def _lane_count_numpy(lanes):
@@ -48,7 +34,7 @@ def _lane_count_numpy(lanes):
 
 def _first_numpy(array, count):
     """The first `count` of them, or all."""
-    return min(count, _every_numpy(array))
+    return min(count, LANE_BYTES // array.itemsize)
 
 
 def _load_numpy(array, at, lanes):
@@ -84,33 +70,26 @@ class _InRegister(models.PrimitiveModel):
         super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.scalar).get_value_type(), kind.count))
 
 
-def _mask(array, size=LANE_BYTES):
+def _answers(array, size):
+    """The type of a yes or no for each of the array's numbers that a vector of so many bytes has room for."""
     return Lanes(types.boolean, size * 8 // array.dtype.bitwidth)
 
 
-def _all_lanes(kind):
-    def codegen(context, at, signature, arguments):
-        return kind.instructions(context, at).lanes_below(number(kind.count))
+def _lanes_of(size):
+    """A function of an array that gives all lanes of a vector of so many bytes."""
+    if _off:
+        return lambda array: size // array.itemsize
 
-    return codegen
+    @intrinsic
+    def all_lanes(typing, array):
+        kind = _answers(array, size)
 
+        def codegen(context, at, signature, arguments):
+            return kind.instructions(context, at).lanes_below(number(kind.count))
 
-@intrinsic
-def _every_llvm(typing, array):
-    kind = _mask(array)
-    return kind(array), _all_lanes(kind)
+        return kind(array), codegen
 
-
-@intrinsic
-def _wide_llvm(typing, array):
-    kind = _mask(array, VECTOR_BYTES)
-    return kind(array), _all_lanes(kind)
-
-
-@intrinsic
-def _double_llvm(typing, array):
-    kind = _mask(array, 2 * VECTOR_BYTES)
-    return kind(array), _all_lanes(kind)
+    return all_lanes
 
 
 @intrinsic
@@ -120,7 +99,7 @@ def _lane_count_llvm(typing, lanes):
 
 @intrinsic
 def _first_llvm(typing, array, count):
-    kind = _mask(array)
+    kind = _answers(array, LANE_BYTES)
 
     def codegen(context, at, signature, arguments):
         return kind.instructions(context, at).lanes_below(arguments[1])
@@ -189,10 +168,9 @@ _teach_numba(operator.add, lambda at, a, b: at.fadd(a, b), asks=False)
 _teach_numba(operator.eq, lambda at, a, b: at.icmp_signed("==", a, b))  # of bytes
 _teach_numba(operator.or_, lambda at, a, b: at.or_(a, b))  # of answers
 
-_off = numba.config.DISABLE_JIT
-every = _every_numpy if _off else _every_llvm
-wide = _wide_numpy if _off else _wide_llvm
-double = _double_numpy if _off else _double_llvm
+every = _lanes_of(LANE_BYTES)
+wide = _lanes_of(VECTOR_BYTES)
+double = _lanes_of(2 * VECTOR_BYTES)
 lane_count = _lane_count_numpy if _off else _lane_count_llvm
 first = _first_numpy if _off else _first_llvm
 load = _load_numpy if _off else _load_llvm

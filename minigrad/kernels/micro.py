@@ -104,13 +104,14 @@ def _define(module, scalar):
     function.linkage = "internal"
     function.attributes.add("noinline")
     at = ir.IRBuilder(function.append_basic_block())
+    registers = Vectors(at, scalar)
     y_rows = function.args[4]
     last, next_one = (at.load(at.gep(y_rows, [number(row)])) for row in (FEW - 1, FEW))
     with at.if_else(at.icmp_signed("==", last, next_one)) as (few, more):
         with few:
-            _bodies(at, function, Vectors(at, scalar), FEW)
+            _bodies(at, function, registers, FEW)
         with more:
-            _bodies(at, function, Vectors(at, scalar), ROWS)
+            _bodies(at, function, registers, ROWS)
     at.ret_void()
     return function
 

@@ -44,7 +44,7 @@ def _prefetch_llvm(typing, array, at):
     return types.void(array, types.intp), codegen
 
 
-prefetch = _prefetch_numpy if numba.config.DISABLE_JIT else _prefetch_llvm
+_prefetch = _prefetch_numpy if numba.config.DISABLE_JIT else _prefetch_llvm
 
 
 @inlined_kernel
@@ -53,4 +53,4 @@ def prefetch_rows(y, at, rows, cols, terms):
     if terms >= TERMS:
         for row in rows:
             for line in range(0, cols, LINE_BYTES // y.itemsize):
-                prefetch(y, at + row + line)
+                _prefetch(y, at + row + line)

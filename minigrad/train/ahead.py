@@ -23,9 +23,9 @@ from contextlib import contextmanager, suppress
 
 from numba.core import event
 
-from .. import kernels
 from ..kernels import reference
 from ..kernels._jit import threads
+from ..kernels.wrapped import wrapped
 from .fit import train_step
 
 NUMBERS = 1 << 18  # of the images that the twins work on, which are slow
@@ -79,21 +79,19 @@ def compile_backwards(model, optimizer, images, labels):
     If the process that started this one is gone, nobody needs them any more.
     """
     parent = os.getppid()
-    compiled = {name: getattr(kernels, name) for name in reference.__all__}
     calls = []
 
-    def noting(name):
-        def twin(*given, **options):
-            calls.append((compiled[name], given, options))
-            return getattr(reference, name)(*given, **options)
+    def noting(name, kernel):
+        twin = getattr(reference, name, kernel)  # what NumPy does anyway has none
 
-        return twin
+        def note(*given, **options):
+            calls.append((kernel, given, options))
+            return twin(*given, **options)
 
-    try:
-        vars(kernels).update({name: noting(name) for name in compiled})
+        return note
+
+    with wrapped(noting):
         train_step(model, optimizer, images, labels)
-    finally:
-        vars(kernels).update(compiled)
     for kernel, given, options in reversed(calls):
         if os.getppid() == parent:
             kernel(*given, **options)
