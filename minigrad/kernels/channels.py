@@ -1,17 +1,32 @@
 """What batch normalisation does with a channel's numbers: stretch and move it, and measure how two arrays agree in it.
 
-An image is seen as rows of W * C numbers side by side, and what belongs to a channel is repeated W times into a row of
-the same length, so that the inner loops are long, plain and vectorised even when there are few channels.
+Channels lie side by side in memory, so a vector holds some channels of a pixel, and walks from pixel to pixel with what
+belongs to these channels, or with their sums, in registers. Where a pixel is shorter than a vector, a row takes its
+place, and what belongs to a channel is repeated for each of the row's pixels (`columns`).
 """
 
 import numpy as np
 from numba import prange
 
-from minigrad.kernels._jit import kernel, parallel_kernel
+from minigrad.kernels._jit import inlined_kernel, kernel, parallel_kernel
+from minigrad.kernels.lanes import (
+    LANE_BYTES,
+    double,
+    every,
+    first,
+    lane_count,
+    load,
+    multiply_add,
+    spread,
+    store,
+    widened,
+)
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import read_only
 from minigrad.kernels.windows import run
+
+RUN = 16  # numbers are added in their own precision, so many at a time, and these sums in float64
 
 
 def channel_affine(x, center, scale, shift):
@@ -30,19 +45,17 @@ def channel_affine(x, center, scale, shift):
     ndarray
         ``(N, C, H, W)``, channels-last.
     """
-    n, c, h, w = x.shape
-    y = empty_channels_last(x.shape, x.dtype)
-    channels = np.stack([center, scale, shift])
-    rows = channels_last(x).reshape(n * h, w * c), channels, y.reshape(n * h, w * c)
-    run(affine_rows, _affine_parallel, x.size, n * h, *rows)
+    y, rows = empty_channels_last(x.shape, x.dtype), columns(x)
+    rows = rows.reshape(-1, rows.shape[2])
+    run(affine_rows, _affine_parallel, x.size, len(rows), rows, np.stack([center, scale, shift]), y.reshape(rows.shape))
     return as_nchw(y)
 
 
 def channel_dot(g, x, center):
     """Add up ``g * (x - center)`` over images and pixels, channel by channel.
 
-    Each image is summed in the arrays' own precision along its columns, and from there on in float64; an image belongs
-    to one thread, so the result is the same for any number of threads.
+    Runs of pixels are summed in the arrays' own precision, and from there on in float64; an image belongs to one
+    thread, so the result is the same for any number of threads.
 
     Parameters
     ----------
@@ -56,47 +69,57 @@ def channel_dot(g, x, center):
     ndarray
         ``(C,)``
     """
+    n, c, _, _ = x.shape
+    g, x = columns(g), columns(x)
+    sums = np.empty((n, 2, x.shape[2]))
+    run(sum_images, _sum_parallel, x.size, n, g, x, read_only(np.ascontiguousarray(center)[None]), sums)
+    return sums[:, 1].reshape(-1, c).sum(0).astype(x.dtype)
+
+
+def columns(x):
+    """See images (N, C, H, W) as (N, places, columns): a pixel is a place, or a row if pixels are shorter than vectors.
+
+    The columns are the channels; in a row, those of its first pixel, those of its second one, and so on.
+    """
     n, c, h, w = x.shape
-    sums = np.empty((n, 2, c))
-    run(sum_images, _sum_parallel, x.size, n, *(channels_last(a).reshape(n, h, w * c) for a in (g, x)),
-        read_only(np.ascontiguousarray(center)[None]), sums)
-    return sums.sum(0)[1].astype(x.dtype)
-
-
-@kernel
-def repeat(numbers, row):
-    """Fill a row (W * C,) with the numbers of the channels (C,), W times."""
-    for start in range(0, row.size, numbers.size):
-        row[start : start + numbers.size] = numbers
+    wide = c * x.itemsize >= LANE_BYTES
+    return channels_last(x).reshape((n, h * w, c) if wide else (n, h, w * c))
 
 
 @kernel
 def repeated(numbers, length):
-    """A new row of `length` with the numbers of the channels (C,)."""
+    """The numbers of the channels (C,) again and again, up to this length."""
     row = np.empty(length, numbers.dtype)
-    repeat(numbers, row)
+    for start in range(0, length, numbers.size):
+        row[start : start + numbers.size] = numbers
     return row
 
 
-@kernel
-def fold(row, total):
-    """Add up the columns of a row (W * C,) channel by channel, in float64."""
-    total[:] = 0
-    for start in range(0, row.size, total.size):
-        pixel = row[start : start + total.size]
-        for c in range(total.size):
-            total[c] += pixel[c]
+@inlined_kernel
+def each_vector(act, row, operands):
+    """Call ``act(at, lanes, operands)`` for all vectors of a row: of two registers, and what is left cut off."""
+    full, size = lane_count(double(row)), lane_count(every(row))
+    rest = row.size - row.size % full
+    for at in range(0, rest, full):
+        act(at, double(row), operands)
+    for at in range(rest, row.size, size):
+        act(at, first(row, row.size - at), operands)
 
 
 @subroutine
-def affine_rows(x, channels, y, first, last):
-    """Some of the rows of `channel_affine`, whose numbers for each channel are the rows of `channels`."""
+def affine_rows(x, channels, y, start, stop):
+    """Stretch and move some places of x, all `columns`; the rows of `channels` (3, C) are center, scale and shift."""
     length = x.shape[1]
     center, scale, shift = repeated(channels[0], length), repeated(channels[1], length), repeated(channels[2], length)
-    for r in range(first, last):
-        source, target = x[r], y[r]
-        for i in range(source.size):
-            target[i] = (source[i] - center[i]) * scale[i] + shift[i]
+    each_vector(_affine_columns, center, (x[start:stop], center, scale, shift, y[start:stop]))
+
+
+@inlined_kernel
+def _affine_columns(at, lanes, operands):
+    x, center, scale, shift, y = operands
+    middle, factor, move = load(center, at, lanes), load(scale, at, lanes), load(shift, at, lanes)
+    for place in range(at, x.size, center.size):
+        store(y, place, lanes, multiply_add(load(x, place, lanes) - middle, factor, move))
 
 
 @parallel_kernel
@@ -106,20 +129,32 @@ def _affine_parallel(x, channels, y, tasks, parts):
 
 
 @subroutine
-def sum_images(g, x, channels, sums, first, last):
-    """Add up g, and ``g * (x - center)``, of some images, each into its own (2, C); `channels` (1, C) is the center."""
-    center, one, two = np.empty(x.shape[2], x.dtype), np.empty(x.shape[2], x.dtype), np.empty(x.shape[2], x.dtype)
-    repeat(channels[0], center)
-    for n in range(first, last):
-        one[:] = 0
-        two[:] = 0
-        for h in range(x.shape[1]):
-            a, b = g[n, h], x[n, h]
-            for i in range(center.size):
-                one[i] += a[i]
-                two[i] += a[i] * (b[i] - center[i])
-        fold(one, sums[n, 0])
-        fold(two, sums[n, 1])
+def sum_images(g, x, channels, sums, start, stop):
+    """Add up the `columns` of g, and of ``g * (x - center)``, of some images: (2, columns) for each.
+
+    The center is `channels` (1, C).
+    """
+    center = repeated(channels[0], x.shape[2])
+    for n in range(start, stop):
+        each_vector(_sum_columns, center, (g[n], x[n], center, sums[n]))
+
+
+@inlined_kernel
+def _sum_columns(at, lanes, operands):
+    g, x, center, sums = operands
+    places, length = x.shape
+    middle, zero = load(center, at, lanes), spread(x.dtype.type(0), lanes)
+    total = projected = spread(0.0, lanes)
+    for start in range(0, places, RUN):
+        one = two = zero
+        for place in range(start, min(start + RUN, places)):
+            a = load(g, place * length + at, lanes)
+            one = one + a
+            two = multiply_add(a, load(x, place * length + at, lanes) - middle, two)
+        total = total + widened(one)
+        projected = projected + widened(two)
+    store(sums[0], at, lanes, total)
+    store(sums[1], at, lanes, projected)
 
 
 @parallel_kernel

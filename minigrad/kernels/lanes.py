@@ -52,6 +52,16 @@ def _spread_numpy(number, lanes):
     return np.full(lanes, number)
 
 
+def _multiply_add_numpy(a, b, total):
+    """a * b + total, rounded once where the machine can."""
+    return a * b + total
+
+
+def _widened_numpy(vector):
+    """The same numbers in float64."""
+    return vector.astype(np.float64)
+
+
 class Lanes(types.Type):
     """The type of a vector of `count` numbers, or of as many times yes or no."""
 
@@ -137,6 +147,24 @@ def _spread_llvm(typing, value, lanes):
 
 
 @intrinsic
+def _multiply_add_llvm(typing, a, b, total):
+    def codegen(context, at, signature, arguments):
+        return a.instructions(context, at).multiply_add(*arguments)
+
+    return a(a, a, a), codegen
+
+
+@intrinsic
+def _widened_llvm(typing, vector):
+    kind = Lanes(types.float64, vector.count)
+
+    def codegen(context, at, signature, arguments):
+        return at.fpext(arguments[0], context.get_value_type(kind))
+
+    return kind(vector), codegen
+
+
+@intrinsic
 def _choose_llvm(typing, condition, yes, no):
     return yes(condition, yes, no), lambda context, at, signature, arguments: at.select(*arguments)
 
@@ -165,6 +193,8 @@ def _teach_numba(function, write, asks=True):
 _teach_numba(operator.gt, lambda at, a, b: at.fcmp_ordered(">", a, b))  # of numbers
 _teach_numba(operator.ne, lambda at, a, b: at.fcmp_unordered("!=", a, b))
 _teach_numba(operator.add, lambda at, a, b: at.fadd(a, b), asks=False)
+_teach_numba(operator.sub, lambda at, a, b: at.fsub(a, b), asks=False)
+_teach_numba(operator.mul, lambda at, a, b: at.fmul(a, b), asks=False)
 _teach_numba(operator.eq, lambda at, a, b: at.icmp_signed("==", a, b))  # of bytes
 _teach_numba(operator.or_, lambda at, a, b: at.or_(a, b))  # of answers
 
@@ -176,4 +206,6 @@ first = _first_numpy if _off else _first_llvm
 load = _load_numpy if _off else _load_llvm
 store = _store_numpy if _off else _store_llvm
 spread = _spread_numpy if _off else _spread_llvm
+multiply_add = _multiply_add_numpy if _off else _multiply_add_llvm
+widened = _widened_numpy if _off else _widened_llvm
 choose = np.where if _off else _choose_llvm

@@ -1,15 +1,15 @@
-"""Batch normalisation: mean and variance of each channel, safe from cancellation, in one trip to memory; its gradients.
+"""Batch normalisation: mean and variance of each channel, safe from cancellation, in one look; its gradients.
 
-``mean(x^2) - mean^2`` loses all digits when the mean is large, and the two-pass formula reads the batch twice. Here the
-two passes run image by image, while the image is in the cache: the first finds the image's mean k, the second adds up d
-= x - k and d^2, small numbers whatever the mean. The images are then merged in float64 by the pairwise formula of Chan,
-Golub & LeVeque (1983):
+``mean(x^2) - mean^2`` loses all digits when the mean is large, and the two-pass formula reads the batch twice. Here
+each image has a center, the mean of a few of its pixels, and one look adds up d = x - center and d^2, numbers that are
+small whatever the mean. How small? If the few are one pixel in k, the image's variance is at least (center - mean)^2 /
+k, for so much these pixels contribute alone. So d^2 is at most 1 + k times the variance on average, and the subtraction
+costs log2(1 + k) bits at the worst. The images are then merged in float64 by the pairwise formula of Chan, Golub &
+LeVeque (1983):
 
     mean = average of the images' means        variance = average of (image's variance + (image's mean - mean)^2)
 
-Inside an image, sums run over whole rows at once (W * C elements side by side), so that the loops are long and need no
-reduction; the columns are added up at the end. An image is summed by one thread, so the result is the same for any
-number.
+An image is measured by one thread, so the result is the same for any number.
 
 Normalising and its gradients need two looks at the batch, with a few numbers for each channel worked out in between.
 All of that is one kernel each way: calls from Python, and NumPy's for the few numbers, would take as long as the looks.
@@ -18,9 +18,10 @@ All of that is one kernel each way: calls from Python, and NumPy's for the few n
 import numpy as np
 from numba import prange
 
-from minigrad.kernels._jit import kernel, ordered_kernel, parallel_kernel, threads
-from minigrad.kernels.channels import affine_rows, fold, repeat, repeated, sum_images
-from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
+from minigrad.kernels._jit import inlined_kernel, kernel, ordered_kernel, parallel_kernel, threads
+from minigrad.kernels.channels import RUN, affine_rows, columns, each_vector, repeated, sum_images
+from minigrad.kernels.lanes import load, multiply_add, spread, store, widened
+from minigrad.kernels.layout import as_nchw, empty_channels_last
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import read_only
 from minigrad.kernels.windows import SERIAL, run
@@ -39,11 +40,10 @@ def channel_moments(x):
     ndarray
         ``(2, C)``: the mean, and the biased variance ``mean((x - mean)^2)``.
     """
-    n, c, h, w = x.shape
-    sums = np.empty((n, 2, c))
-    run(_image_sums, _image_sums_parallel, x.size, n, channels_last(x).reshape(n, h, w * c), sums)
-    moments = np.empty((2, c), x.dtype)
-    _merge(sums, moments)
+    images, moments = columns(x), np.empty((2, x.shape[1]), x.dtype)
+    parts = np.empty((len(x), 2, images.shape[2]))
+    run(_measure, _measure_parallel, x.size, len(x), images, parts)
+    _merge(parts, moments)
     return moments
 
 
@@ -63,10 +63,9 @@ def batch_norm(x, weight, bias, eps):
     (ndarray, ndarray)
         What was normalised, channels-last; and the moments, as `channel_moments` gives them.
     """
-    n, c, h, w = x.shape
-    y, moments, channels = empty_channels_last(x.shape, x.dtype), np.empty((2, c), x.dtype), np.empty((3, c), x.dtype)
-    operands = channels_last(x).reshape(n, h, w * c), *_affine(weight, bias, c, x.dtype), eps
-    operands += np.empty((n, 2, c)), moments, channels, y.reshape(n * h, w * c)
+    images, moments = columns(x), np.empty((2, x.shape[1]), x.dtype)
+    y = empty_channels_last(x.shape, x.dtype)
+    operands = images, *_affine(weight, bias, *moments.shape[1:], x.dtype), eps, moments, y.reshape(images.shape)
     if x.size < SERIAL:
         _normalise(*operands)
     else:
@@ -96,17 +95,16 @@ def batch_norm_grads(g, x, moments, weight, eps):
     (ndarray, ndarray, ndarray)
         dx, channels-last; dweight and dbias, ``(C,)``.
     """
-    n, c, h, w = x.shape
-    dx, channels = empty_channels_last(x.shape, x.dtype), np.empty((4, c), x.dtype)
-    dweight, dbias = np.empty((2, c), x.dtype)
-    weight, _ = _affine(weight, None, c, x.dtype)
-    operands = *(channels_last(a).reshape(n, h, w * c) for a in (g, x)), read_only(np.ascontiguousarray(moments))
-    operands += weight, eps, np.empty((n, 2, c)), channels, dx.reshape(n * h, w * c), dweight, dbias
+    images, sums = columns(x), np.empty((2, x.shape[1]), x.dtype)
+    weight, _ = _affine(weight, None, *sums.shape[1:], x.dtype)
+    dx = empty_channels_last(x.shape, x.dtype)
+    moments = read_only(np.ascontiguousarray(moments))
+    operands = columns(g), images, moments, weight, eps, sums, dx.reshape(images.shape)
     if x.size < SERIAL:
         _send_all_back(*operands)
     else:
         _send_back_parallel(*operands, threads())
-    return as_nchw(dx), dweight, dbias
+    return as_nchw(dx), sums[1], sums[0]
 
 
 def _affine(weight, bias, channels, dtype):
@@ -117,128 +115,146 @@ def _affine(weight, bias, channels, dtype):
 
 
 @subroutine
-def _image_sums(x, sums, first, last):
-    rows, length = x.shape[1:]
-    channels = sums.shape[2]
-    center, one, two = np.empty(length, x.dtype), np.empty(length, x.dtype), np.empty(length, x.dtype)
-    mean, shift = np.empty(channels), np.empty(channels)
-    pixels = rows * (length // channels)
-    for n in range(first, last):
-        image = x[n]
-        one[:] = 0
-        for h in range(rows):
-            for i in range(length):
-                one[i] += image[h, i]
-        fold(one, mean)
-        for c in range(channels):
-            mean[c] /= pixels
-        repeat(mean, center)
-        one[:] = 0
-        two[:] = 0
-        for h in range(rows):
-            for i in range(length):
-                d = image[h, i] - center[i]
-                one[i] += d
-                two[i] += d * d
-        fold(one, shift)
-        fold(two, sums[n, 1])
-        for c in range(channels):
-            shift[c] /= pixels
-            sums[n, 0, c] = center[c] + shift[c]
-            sums[n, 1, c] = sums[n, 1, c] / pixels - shift[c] * shift[c]
+def _measure(images, parts, start, stop):
+    """Write mean and variance of the columns of some images."""
+    for n in range(start, stop):
+        each_vector(_measure_columns, images[n, 0], (images[n], parts[n]))
+
+
+@inlined_kernel
+def _measure_columns(at, lanes, operands):
+    image, moments = operands
+    places, length = image.shape
+    corner, zero, few = load(image, at, lanes), spread(image.dtype.type(0), lanes), min(places, RUN)
+    away = zero
+    for i in range(1, few):
+        away = away + (load(image, i * (places // few) * length + at, lanes) - corner)
+    center = multiply_add(away, spread(image.dtype.type(1 / few), lanes), corner)
+    total = squares = spread(0.0, lanes)
+    for start in range(0, places, RUN):
+        one = two = zero
+        for place in range(start, min(start + RUN, places)):
+            d = load(image, place * length + at, lanes) - center
+            one = one + d
+            two = multiply_add(d, d, two)
+        total = total + widened(one)
+        squares = squares + widened(two)
+    share = spread(1 / places, lanes)
+    shift = total * share
+    store(moments[0], at, lanes, widened(center) + shift)
+    store(moments[1], at, lanes, squares * share - shift * shift)
 
 
 @parallel_kernel
-def _image_sums_parallel(x, sums, tasks, parts):
-    for t in prange(parts):
-        _image_sums(x, sums, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
+def _measure_parallel(images, parts, tasks, threads):
+    for t in prange(threads):
+        _measure(images, parts, np.int64(t) * tasks // threads, (np.int64(t) + 1) * tasks // threads)
 
 
 @kernel
-def _merge(sums, moments):
-    images, _, channels = sums.shape
+def _merge(parts, moments):
+    channels, count = moments.shape[1], parts.size // moments.size
     mean, variance = np.zeros(channels), np.zeros(channels)
-    for n in range(images):
-        for c in range(channels):
-            mean[c] += sums[n, 0, c]
+    for n in range(len(parts)):
+        for start in range(0, parts.shape[2], channels):
+            for c in range(channels):
+                mean[c] += parts[n, 0, start + c]
     for c in range(channels):
-        mean[c] /= images
-    for n in range(images):
-        for c in range(channels):
-            away = sums[n, 0, c] - mean[c]
-            variance[c] += sums[n, 1, c] + away * away
+        mean[c] /= count
+    for n in range(len(parts)):
+        for start in range(0, parts.shape[2], channels):
+            for c in range(channels):
+                away = parts[n, 0, start + c] - mean[c]
+                variance[c] += parts[n, 1, start + c] + away * away
     for c in range(channels):
-        moments[0, c], moments[1, c] = mean[c], variance[c] / images
+        moments[0, c], moments[1, c] = mean[c], variance[c] / count
 
 
 @kernel
-def _normalise(x, weight, bias, eps, sums, moments, channels, y):
-    _image_sums(x, sums, 0, len(x))
-    _merge(sums, moments)
-    _scale(moments, weight, bias, eps, channels)
-    affine_rows(x.reshape(y.shape), channels, y, 0, len(y))
+def _normalise(x, weight, bias, eps, moments, y):
+    parts, places, length = np.empty((len(x), 2, x.shape[2])), x.shape[0] * x.shape[1], x.shape[2]
+    _measure(x, parts, 0, len(x))
+    _merge(parts, moments)
+    channels = _scale(moments, weight, bias, eps)
+    affine_rows(x.reshape(places, length), channels, y.reshape(places, length), 0, places)
 
 
 @parallel_kernel
-def _normalise_parallel(x, weight, bias, eps, sums, moments, channels, y, parts):
-    for t in prange(parts):
-        _image_sums(x, sums, np.int64(t) * len(x) // parts, (np.int64(t) + 1) * len(x) // parts)
-    _merge(sums, moments)
-    _scale(moments, weight, bias, eps, channels)
-    for t in prange(parts):
-        rows = x.reshape(y.shape)
-        affine_rows(rows, channels, y, np.int64(t) * len(y) // parts, (np.int64(t) + 1) * len(y) // parts)
+def _normalise_parallel(x, weight, bias, eps, moments, y, threads):
+    parts, places, length = np.empty((len(x), 2, x.shape[2])), x.shape[0] * x.shape[1], x.shape[2]
+    for t in prange(threads):
+        _measure(x, parts, np.int64(t) * len(x) // threads, (np.int64(t) + 1) * len(x) // threads)
+    _merge(parts, moments)
+    channels = _scale(moments, weight, bias, eps)
+    for t in prange(threads):
+        rows = x.reshape(places, length), channels, y.reshape(places, length)
+        affine_rows(*rows, np.int64(t) * places // threads, (np.int64(t) + 1) * places // threads)
 
 
 @ordered_kernel
-def _scale(moments, weight, bias, eps, channels):
-    """Write center, scale and shift of each channel, in the precision of the batch."""
-    number = moments.dtype.type
+def _scale(moments, weight, bias, eps):
+    """Center, scale and shift of each channel, in the precision of the batch."""
+    number, channels = moments.dtype.type, np.empty((3, weight.size), moments.dtype)
     for c in range(moments.shape[1]):
         channels[0, c] = moments[0, c]
         channels[1, c] = number(1) / np.sqrt(moments[1, c] + number(eps)) * weight[c]
         channels[2, c] = bias[c]
+    return channels
 
 
 @kernel
-def _send_all_back(g, x, moments, weight, eps, sums, channels, dx, dweight, dbias):
-    sum_images(g, x, moments[:1], sums, 0, len(x))
-    _gradients(sums, moments, weight, eps, x.size // weight.size, channels, dweight, dbias)
-    _send_back(g.reshape(dx.shape), x.reshape(dx.shape), channels, dx, 0, len(dx))
+def _send_all_back(g, x, moments, weight, eps, sums, dx):
+    parts, places, length = np.empty((len(x), 2, x.shape[2])), x.shape[0] * x.shape[1], x.shape[2]
+    sum_images(g, x, moments[:1], parts, 0, len(x))
+    channels = _gradients(parts, moments, weight, eps, x.size // weight.size, sums)
+    _send_back(g.reshape(places, length), x.reshape(places, length), channels, dx.reshape(places, length), 0, places)
 
 
 @parallel_kernel
-def _send_back_parallel(g, x, moments, weight, eps, sums, channels, dx, dweight, dbias, parts):
-    for t in prange(parts):
-        sum_images(g, x, moments[:1], sums, np.int64(t) * len(x) // parts, (np.int64(t) + 1) * len(x) // parts)
-    _gradients(sums, moments, weight, eps, x.size // weight.size, channels, dweight, dbias)
-    for t in prange(parts):
-        rows = g.reshape(dx.shape), x.reshape(dx.shape)
-        _send_back(*rows, channels, dx, np.int64(t) * len(dx) // parts, (np.int64(t) + 1) * len(dx) // parts)
+def _send_back_parallel(g, x, moments, weight, eps, sums, dx, threads):
+    parts, places, length = np.empty((len(x), 2, x.shape[2])), x.shape[0] * x.shape[1], x.shape[2]
+    for t in prange(threads):
+        share = np.int64(t) * len(x) // threads, (np.int64(t) + 1) * len(x) // threads
+        sum_images(g, x, moments[:1], parts, *share)
+    channels = _gradients(parts, moments, weight, eps, x.size // weight.size, sums)
+    for t in prange(threads):
+        rows = g.reshape(places, length), x.reshape(places, length), channels, dx.reshape(places, length)
+        _send_back(*rows, np.int64(t) * places // threads, (np.int64(t) + 1) * places // threads)
 
 
 @ordered_kernel
-def _gradients(sums, moments, weight, eps, numbers, channels, dweight, dbias):
-    """Write the gradients of weight and bias, and for each channel scale, center, slope and shift of dx; in float64."""
+def _gradients(parts, moments, weight, eps, numbers, sums):
+    """Write the gradients of bias and weight; return scale, center, slope and shift of dx for each channel. In float64.
+    """
     total, projected = np.zeros(weight.size), np.zeros(weight.size)
-    for n in range(len(sums)):
-        for c in range(weight.size):
-            total[c] += sums[n, 0, c]
-            projected[c] += sums[n, 1, c]
+    for n in range(len(parts)):
+        for start in range(0, parts.shape[2], weight.size):
+            for c in range(weight.size):
+                total[c] += parts[n, 0, start + c]
+                projected[c] += parts[n, 1, start + c]
+    channels = np.empty((4, weight.size), moments.dtype)
     for c in range(weight.size):
         inverse = 1 / np.sqrt(moments[1, c] + np.float64(eps))
         scale, along = inverse * weight[c], projected[c] * inverse
         channels[0, c], channels[1, c] = scale, moments[0, c]
         channels[2, c], channels[3, c] = -scale * inverse * along / numbers, -scale * total[c] / numbers
-        dweight[c], dbias[c] = along, total[c]
+        sums[0, c], sums[1, c] = total[c], along
+    return channels
 
 
 @subroutine
-def _send_back(g, x, channels, dx, first, last):
-    length = x.shape[1]
+def _send_back(g, x, channels, dx, start, stop):
+    length, places = x.shape[1], slice(start, stop)
     scale, center = repeated(channels[0], length), repeated(channels[1], length)
     along, shift = repeated(channels[2], length), repeated(channels[3], length)
-    for r in range(first, last):
-        a, b, target = g[r], x[r], dx[r]
-        for i in range(target.size):
-            target[i] = a[i] * scale[i] + (b[i] - center[i]) * along[i] + shift[i]
+    each_vector(_send_columns, scale, (g[places], x[places], scale, center, along, shift, dx[places]))
+
+
+@inlined_kernel
+def _send_columns(at, lanes, operands):
+    g, x, scale, center, along, shift, dx = operands
+    factor, middle = load(scale, at, lanes), load(center, at, lanes)
+    slope, move = load(along, at, lanes), load(shift, at, lanes)
+    for place in range(at, x.size, scale.size):
+        away = multiply_add(load(x, place, lanes) - middle, slope, move)
+        store(dx, place, lanes, multiply_add(load(g, place, lanes), factor, away))
