@@ -9,18 +9,7 @@ import numpy as np
 from numba import prange
 
 from minigrad.kernels._jit import inlined_kernel, kernel, parallel_kernel
-from minigrad.kernels.lanes import (
-    LANE_BYTES,
-    double,
-    every,
-    first,
-    lane_count,
-    load,
-    multiply_add,
-    spread,
-    store,
-    widened,
-)
+from minigrad.kernels.lanes import LANE_BYTES, each_vector, load, multiply_add, spread, store, widened
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import read_only
@@ -45,8 +34,8 @@ def channel_affine(x, center, scale, shift):
     ndarray
         ``(N, C, H, W)``, channels-last.
     """
-    y, rows = empty_channels_last(x.shape, x.dtype), columns(x)
-    rows = rows.reshape(-1, rows.shape[2])
+    y, images = empty_channels_last(x.shape, x.dtype), columns(x)
+    rows = images.reshape(images.shape[0] * images.shape[1], images.shape[2])
     run(affine_rows, _affine_parallel, x.size, len(rows), rows, np.stack([center, scale, shift]), y.reshape(rows.shape))
     return as_nchw(y)
 
@@ -93,17 +82,6 @@ def repeated(numbers, length):
     for start in range(0, length, numbers.size):
         row[start : start + numbers.size] = numbers
     return row
-
-
-@inlined_kernel
-def each_vector(act, row, operands):
-    """Call ``act(at, lanes, operands)`` for all vectors of a row: of two registers, and what is left cut off."""
-    full, size = lane_count(double(row)), lane_count(every(row))
-    rest = row.size - row.size % full
-    for at in range(0, rest, full):
-        act(at, double(row), operands)
-    for at in range(rest, row.size, size):
-        act(at, first(row, row.size - at), operands)
 
 
 @subroutine

@@ -1,4 +1,4 @@
-"""Vectors that a kernel names: some numbers side by side in a register, and the few operations that pools need.
+"""Vectors that a kernel names: some numbers side by side in a register, and the operations of pools and batch norm.
 
 A compiler turns a loop over channels into vectors on its own, but at a price per loop: it first asks whether what is
 written may lie in what is read, and takes what is left over after the last full vector one by one. Where a pixel has
@@ -21,6 +21,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
+from minigrad.kernels._jit import inlined_kernel
 from minigrad.kernels.vectors import VECTOR_BYTES, Vectors, number
 
 LANE_BYTES = min(VECTOR_BYTES, 32)
@@ -209,3 +210,14 @@ spread = _spread_numpy if _off else _spread_llvm
 multiply_add = _multiply_add_numpy if _off else _multiply_add_llvm
 widened = _widened_numpy if _off else _widened_llvm
 choose = np.where if _off else _choose_llvm
+
+
+@inlined_kernel
+def each_vector(act, row, operands):
+    """Call ``act(at, lanes, operands)`` for all vectors of a row: of two registers as far as they go, then shorter."""
+    full, size = lane_count(double(row)), lane_count(every(row))
+    rest = row.size - row.size % full
+    for at in range(0, rest, full):
+        act(at, double(row), operands)
+    for at in range(rest, row.size, size):
+        act(at, first(row, row.size - at), operands)

@@ -9,7 +9,8 @@ LeVeque (1983):
 
     mean = average of the images' means        variance = average of (image's variance + (image's mean - mean)^2)
 
-An image is measured by one thread, so the result is the same for any number.
+An image is measured by one thread, so the result is the same for any number. The order of operations counts: of equal
+numbers the mean is to be that number, and the variance zero.
 
 Normalising and its gradients need two looks at the batch, with a few numbers for each channel worked out in between.
 All of that is one kernel each way: calls from Python, and NumPy's for the few numbers, would take as long as the looks.
@@ -19,10 +20,10 @@ import numpy as np
 from numba import prange
 
 from minigrad.kernels._jit import inlined_kernel, kernel, ordered_kernel, parallel_kernel, threads
-from minigrad.kernels.channels import RUN, affine_rows, columns, each_vector, repeated, sum_images
-from minigrad.kernels.lanes import load, multiply_add, spread, store, widened
+from minigrad.kernels.channels import RUN, affine_rows, columns, repeated, sum_images
+from minigrad.kernels.lanes import each_vector, load, multiply_add, spread, store, widened
 from minigrad.kernels.layout import as_nchw, empty_channels_last
-from minigrad.kernels.subroutine import subroutine
+from minigrad.kernels.subroutine import ordered_subroutine, subroutine
 from minigrad.kernels.weights import read_only
 from minigrad.kernels.windows import SERIAL, run
 
@@ -114,7 +115,7 @@ def _affine(weight, bias, channels, dtype):
     return read_only(weight), read_only(bias)
 
 
-@subroutine
+@ordered_subroutine
 def _measure(images, parts, start, stop):
     """Write mean and variance of the columns of some images."""
     for n in range(start, stop):
@@ -151,16 +152,16 @@ def _measure_parallel(images, parts, tasks, threads):
         _measure(images, parts, np.int64(t) * tasks // threads, (np.int64(t) + 1) * tasks // threads)
 
 
-@kernel
+@ordered_kernel
 def _merge(parts, moments):
     channels, count = moments.shape[1], parts.size // moments.size
     mean, variance = np.zeros(channels), np.zeros(channels)
     for n in range(len(parts)):
         for start in range(0, parts.shape[2], channels):
             for c in range(channels):
-                mean[c] += parts[n, 0, start + c]
+                mean[c] += parts[n, 0, start + c] - parts[0, 0, c]
     for c in range(channels):
-        mean[c] /= count
+        mean[c] = parts[0, 0, c] + mean[c] / count
     for n in range(len(parts)):
         for start in range(0, parts.shape[2], channels):
             for c in range(channels):

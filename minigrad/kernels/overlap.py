@@ -9,29 +9,14 @@ pixels and 96 channels, 0.95 and 0.7 for 55 x 55 and 256; 0.5 and 0.5 for four o
 import numpy as np
 
 from minigrad.kernels._jit import inlined_kernel
-from minigrad.kernels.lanes import choose, double, every, first, lane_count, load, spread, store
+from minigrad.kernels.lanes import choose, load, spread, store
 
 
 @inlined_kernel
-def each_vector(act, image, operands):
-    """Call ``act(channel, lanes, image, operands)`` for vectors that cover the channels of an image (H, W, C)."""
-    channels = image.shape[2]
-    size, full = lane_count(every(image)), lane_count(double(image))
-    if channels % full == 0:
-        for c in range(0, channels, full):
-            act(c, double(image), image, operands)
-        return
-    for c in range(0, channels, size):
-        if c + size <= channels:
-            act(c, every(image), image, operands)
-        else:
-            act(c, first(image, channels - c), image, operands)
-
-
-@inlined_kernel
-def largest(c, lanes, image, operands):
-    """Write the largest number of a window (top, bottom, left, right), or `floor` if that is larger, to y at `at`."""
-    y, at, floor, (top, bottom, left, right) = operands
+def largest(c, lanes, operands):
+    """Write the largest number of a window (top, bottom, left, right) of an image, or `floor` if none is above it, to
+    y at `at`."""
+    image, y, at, floor, (top, bottom, left, right) = operands
     width, channels = image.shape[1:]
     best = spread(floor, lanes)
     for h in range(top, bottom):
@@ -42,12 +27,12 @@ def largest(c, lanes, image, operands):
 
 
 @inlined_kernel
-def route(c, lanes, image, operands):
+def route(c, lanes, operands):
     """Add the number g at `at` to `out` where the largest of the window is; if `gated`, only if that is positive.
 
     `out` are the rows from `start` to `stop` of an image like the one that was pooled.
     """
-    g, at, out, start, stop, gated, window = operands
+    image, g, at, out, start, stop, gated, window = operands
     top, bottom, left, right = window
     width, channels = image.shape[1:]
     best, winner = _play(c, lanes, image, window)
@@ -62,9 +47,9 @@ def route(c, lanes, image, operands):
 
 
 @inlined_kernel
-def collect(c, lanes, image, operands):
+def collect(c, lanes, operands):
     """Write what v, another image, holds where the largest number of the window is, to y at `at`."""
-    v, y, at, window = operands
+    image, v, y, at, window = operands
     top, bottom, left, right = window
     width, channels = image.shape[1:]
     _, winner = _play(c, lanes, image, window)

@@ -15,8 +15,9 @@ from numba import prange
 
 from minigrad.kernels._jit import kernel, parallel_kernel
 from minigrad.kernels.geometry import pool_output_shape
+from minigrad.kernels.lanes import each_vector
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
-from minigrad.kernels.overlap import collect, each_vector, largest, route
+from minigrad.kernels.overlap import collect, largest, route
 from minigrad.kernels.pairs import each_window, largest_window, route_window
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.windows import first_window, image_bands, run, span, window_settings
@@ -137,7 +138,7 @@ def _max_rows(x, y, floor, window, first, last):
             continue
         for s in range(y.shape[2]):
             left, right = span(s, kw, sw, pw, x.shape[2])
-            each_vector(largest, x[n], (y[n, r], s * x.shape[3], floor, (top, bottom, left, right)))
+            each_vector(largest, x[n, 0, 0], (x[n], y[n, r], s * x.shape[3], floor, (top, bottom, left, right)))
 
 
 @parallel_kernel
@@ -175,7 +176,8 @@ def _route_rows(g, image, out, start, stop, gated, window):
         cleared = max(cleared, bottom)
         for s in range(g.shape[1]):
             left, right = span(s, kw, sw, pw, width)
-            each_vector(route, image, (g[r], s * channels, out, start, stop, gated, (top, bottom, left, right)))
+            place = top, bottom, left, right
+            each_vector(route, image[0, 0], (image, g[r], s * channels, out, start, stop, gated, place))
     _clear(out, cleared - start, stop - start)
 
 
@@ -203,7 +205,7 @@ def _collect_rows(v, x, y, window, first, last):
         top, bottom = span(r, kh, sh, ph, height)
         for s in range(y.shape[2]):
             left, right = span(s, kw, sw, pw, width)
-            each_vector(collect, x[n], (v[n], y[n, r], s * channels, (top, bottom, left, right)))
+            each_vector(collect, x[n, 0, 0], (x[n], v[n], y[n, r], s * channels, (top, bottom, left, right)))
 
 
 @parallel_kernel

@@ -25,17 +25,22 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
 
-from minigrad.kernels._jit import kernel
+from minigrad.kernels._jit import kernel, ordered_kernel
 
 _known = {}  # subroutines by their names
 
 
-def subroutine(function):
+def ordered_subroutine(function):
+    """A subroutine whose sums are taken as they are written (`ordered_kernel`)."""
+    return subroutine(function, ordered_kernel)
+
+
+def subroutine(function, compile_=kernel):
     """Compile a serial function of arrays and numbers; other kernels call its machine code.
 
     The compiled function itself (its ``signatures``, its ``stats``) is the attribute ``compiled`` of what is returned.
     """
-    compiled = kernel(function)
+    compiled = compile_(function)
     if compiled is function:  # numba is switched off
         return function
 

@@ -116,6 +116,22 @@ def test_a_constant_channel_has_no_variance():
     assert_array_equal(kernels.channel_moments(x), [[np.float32(0.1)] * 2, [0, 0]])
 
 
+@pytest.mark.parametrize("shape", [(1, 4, 3, 3), (1, 64, 3, 3), (2, 2, 17, 1), (3, 1, 2, 2), (5, 40, 9, 11)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [0.1, -2.0400567, 1.9e13])
+def test_equal_numbers_have_no_variance(shape, dtype, value):
+    x = np.full(shape, value, dtype)
+    assert_array_equal(kernels.channel_moments(x), [[dtype(value)] * shape[1], [0] * shape[1]])
+    assert_array_equal(kernels.batch_norm(x, None, None, 1e-5)[0], 0)
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 2, 2), (2, 3, 2, 0), (2, 3, 0, 2), (2, 64, 2, 0)])
+def test_images_without_pixels(shape):
+    x, channels = np.zeros(shape, np.float32), np.ones(shape[1], np.float32)
+    assert kernels.channel_affine(x, channels, channels, channels).shape == shape
+    assert_array_equal(kernels.channel_dot(x, x, channels), 0 * channels)
+
+
 def test_nan_stays_in_its_channel():
     x = np.ones((2, 3, 4, 4), np.float32)
     x[1, 2, 3, 3] = np.nan
