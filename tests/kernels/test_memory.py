@@ -43,6 +43,15 @@ def test_freed_memory_is_used_again(megabytes):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="page faults are counted as Linux counts them")
+def test_so_it_is_beside_much_that_is_held():
+    holding = "; held = [np.empty(4 << 18, np.float32) for _ in range(300)]"
+    without = faults("pass" + holding, [40])
+    if without < 100:
+        pytest.skip("this allocator keeps freed memory anyway")
+    assert faults(KEEP + holding, [40]) < without / 10
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="page faults are counted as Linux counts them")
 @pytest.mark.parametrize(
     "said", [{"MALLOC_MMAP_THRESHOLD_": "65536"}, {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=65536"}], ids=list
 )
