@@ -7,15 +7,23 @@ when more than twice that size is free there. So glibc is asked (mallopt(3)) to 
 large, and to keep what is freed of it. In a process that holds 640 MB of other arrays, in parts of the time without
 that, for eight images of 111 x 111 pixels and 96 channels (38 MB; two cores of an AMD Zen 4): a rectifier 0.43, its
 gate 0.6 to 0.7, the convolution that makes them 0.75 to 0.9.
+
+Pages can be huge, two megabytes instead of four kilobytes, where a program asks for it, and then a core has less to
+look up. NumPy asks for those of every array of four megabytes or more, and what was asked for a place stays so. One
+array of half a gigabyte, made and freed at the start, does this for the heap that all others will live in. It is never
+touched, so it takes address space, but no memory. With it a training step of 64 images takes 0.98 of the time,
+SqueezeNet's forward pass 0.93 with one image and 0.91 with eight.
 """
 
 import ctypes
 import os
 
+import numpy as np
+
+_KEPT = 1 << 29  # bytes
 _SETTINGS = (  # the parameters' numbers are those of malloc.h
     (-4, "MALLOC_MMAP_MAX_", 0),  # blocks that may be the system's own
-    (-1, "MALLOC_TRIM_THRESHOLD_", 1 << 29),  # bytes that may be free at the heap's end before it is given back
-    (-2, "MALLOC_TOP_PAD_", 1 << 25),  # bytes by which the heap grows at least; they become memory when touched
+    (-1, "MALLOC_TRIM_THRESHOLD_", _KEPT),  # bytes that may be free at the heap's end before it is given back
 )
 _OTHERS = ("MALLOC_MMAP_THRESHOLD_",)
 
@@ -34,3 +42,7 @@ def keep_freed_memory():
         return
     for parameter, _, value in _SETTINGS:
         mallopt(parameter, value)
+    try:
+        np.empty(_KEPT - (1 << 25), np.uint8)
+    except MemoryError:  # a limit of address space: the heap grows as far as it may
+        pass
