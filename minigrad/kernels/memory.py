@@ -31,7 +31,9 @@ _OTHERS = ("MALLOC_MMAP_THRESHOLD_",)
 def keep_freed_memory():
     """Let glibc keep freed memory for reuse, unless the environment says what it should do with it.
 
-    Other C libraries are not affected.
+    What is freed at the heap's end, beyond half a gigabyte, goes back to the system; what is freed below something that
+    is still in use stays the process's. ``MALLOC_MMAP_MAX_=65536`` leaves glibc as it is. Other C libraries are not
+    affected.
     """
     names = *_OTHERS, *(name for _, name, _ in _SETTINGS)
     if "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(name in os.environ for name in names):
