@@ -11,8 +11,8 @@ gate 0.6 to 0.7, the convolution that makes them 0.75 to 0.9.
 Pages can be huge, two megabytes instead of four kilobytes, where a program asks for it, and then a core has less to
 look up. NumPy asks for those of every array of four megabytes or more, and what was asked for a place stays so. One
 array of half a gigabyte, made and freed at the start, does this for the heap that all others will live in. It is never
-touched, so it takes address space, but no memory; where address space is limited it is left out. With it a training step of 64 images takes 0.98 of the time,
-SqueezeNet's forward pass 0.93 with one image and 0.91 with eight.
+touched, so it takes address space, but no memory; where address space is limited it is left out. With it a training
+step of 64 images takes 0.98 of the time, SqueezeNet's forward pass 0.93 with one image and 0.91 with eight.
 """
 
 import ctypes
