@@ -64,9 +64,9 @@ def batch_norm(x, weight, bias, eps):
     (ndarray, ndarray)
         What was normalised, channels-last; and the moments, as `channel_moments` gives them.
     """
-    images, moments = columns(x), np.empty((2, x.shape[1]), x.dtype)
-    y = empty_channels_last(x.shape, x.dtype)
-    operands = images, *_affine(weight, bias, *moments.shape[1:], x.dtype), eps, moments, y.reshape(images.shape)
+    c, images, y = x.shape[1], columns(x), empty_channels_last(x.shape, x.dtype)
+    moments = np.empty((2, c), x.dtype)
+    operands = images, *_affine(weight, bias, c, x.dtype), eps, moments, y.reshape(images.shape)
     if x.size < SERIAL:
         _normalise(*operands)
     else:
@@ -96,10 +96,9 @@ def batch_norm_grads(g, x, moments, weight, eps):
     (ndarray, ndarray, ndarray)
         dx, channels-last; dweight and dbias, ``(C,)``.
     """
-    images, sums = columns(x), np.empty((2, x.shape[1]), x.dtype)
-    weight, _ = _affine(weight, None, *sums.shape[1:], x.dtype)
-    dx = empty_channels_last(x.shape, x.dtype)
-    moments = read_only(np.ascontiguousarray(moments))
+    c, images, dx = x.shape[1], columns(x), empty_channels_last(x.shape, x.dtype)
+    weight, _ = _affine(weight, None, c, x.dtype)
+    moments, sums = read_only(np.ascontiguousarray(moments)), np.empty((2, c), x.dtype)
     operands = columns(g), images, moments, weight, eps, sums, dx.reshape(images.shape)
     if x.size < SERIAL:
         _send_all_back(*operands)
@@ -171,25 +170,32 @@ def _merge(parts, moments):
         moments[0, c], moments[1, c] = mean[c], variance[c] / count
 
 
+@inlined_kernel
+def _rows(images):
+    """See (N, places, columns) as (N * places, columns)."""
+    return images.reshape(images.shape[0] * images.shape[1], images.shape[2])
+
+
 @kernel
 def _normalise(x, weight, bias, eps, moments, y):
-    parts, places, length = np.empty((len(x), 2, x.shape[2])), x.shape[0] * x.shape[1], x.shape[2]
+    parts = np.empty((len(x), 2, x.shape[2]))
     _measure(x, parts, 0, len(x))
     _merge(parts, moments)
     channels = _scale(moments, weight, bias, eps)
-    affine_rows(x.reshape(places, length), channels, y.reshape(places, length), 0, places)
+    affine_rows(_rows(x), channels, _rows(y), 0, x.shape[0] * x.shape[1])
 
 
 @parallel_kernel
 def _normalise_parallel(x, weight, bias, eps, moments, y, threads):
-    parts, places, length = np.empty((len(x), 2, x.shape[2])), x.shape[0] * x.shape[1], x.shape[2]
+    parts = np.empty((len(x), 2, x.shape[2]))
     for t in prange(threads):
         _measure(x, parts, np.int64(t) * len(x) // threads, (np.int64(t) + 1) * len(x) // threads)
     _merge(parts, moments)
     channels = _scale(moments, weight, bias, eps)
+    places = x.shape[0] * x.shape[1]
     for t in prange(threads):
-        rows = x.reshape(places, length), channels, y.reshape(places, length)
-        affine_rows(*rows, np.int64(t) * places // threads, (np.int64(t) + 1) * places // threads)
+        share = np.int64(t) * places // threads, (np.int64(t) + 1) * places // threads
+        affine_rows(_rows(x), channels, _rows(y), *share)
 
 
 @ordered_kernel
@@ -205,22 +211,23 @@ def _scale(moments, weight, bias, eps):
 
 @kernel
 def _send_all_back(g, x, moments, weight, eps, sums, dx):
-    parts, places, length = np.empty((len(x), 2, x.shape[2])), x.shape[0] * x.shape[1], x.shape[2]
+    parts = np.empty((len(x), 2, x.shape[2]))
     sum_images(g, x, moments[:1], parts, 0, len(x))
     channels = _gradients(parts, moments, weight, eps, x.size // weight.size, sums)
-    _send_back(g.reshape(places, length), x.reshape(places, length), channels, dx.reshape(places, length), 0, places)
+    _send_back(_rows(g), _rows(x), channels, _rows(dx), 0, x.shape[0] * x.shape[1])
 
 
 @parallel_kernel
 def _send_back_parallel(g, x, moments, weight, eps, sums, dx, threads):
-    parts, places, length = np.empty((len(x), 2, x.shape[2])), x.shape[0] * x.shape[1], x.shape[2]
+    parts = np.empty((len(x), 2, x.shape[2]))
     for t in prange(threads):
         share = np.int64(t) * len(x) // threads, (np.int64(t) + 1) * len(x) // threads
         sum_images(g, x, moments[:1], parts, *share)
     channels = _gradients(parts, moments, weight, eps, x.size // weight.size, sums)
+    places = x.shape[0] * x.shape[1]
     for t in prange(threads):
-        rows = g.reshape(places, length), x.reshape(places, length), channels, dx.reshape(places, length)
-        _send_back(*rows, np.int64(t) * places // threads, (np.int64(t) + 1) * places // threads)
+        share = np.int64(t) * places // threads, (np.int64(t) + 1) * places // threads
+        _send_back(_rows(g), _rows(x), channels, _rows(dx), *share)
 
 
 @ordered_kernel

@@ -78,3 +78,24 @@ def test_of_limited_address_space_it_takes_nothing(limit):
     if free - int(python(size, MALLOC_MMAP_MAX_="65536")) < (300 << 20) // PAGESIZE:
         pytest.skip("this allocator takes nothing in advance")
     assert int(python(limited + size)) < free - (300 << 20) // PAGESIZE
+
+
+def test_a_system_that_promises_no_more_than_it_has_is_no_error():
+    python("""
+import minigrad.kernels.memory as memory
+class Refusing:
+    uint8 = None
+    def empty(*given):
+        raise MemoryError
+memory.np = Refusing
+memory.keep_freed_memory()
+""")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is counted as Linux counts it")
+def test_room_is_no_memory():
+    def resident(**environment):
+        program = "import resource, minigrad.kernels; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        return int(python(program, **environment))
+
+    assert resident() < resident(MALLOC_TRIM_THRESHOLD_="131072") + (32 << 10)  # kilobytes

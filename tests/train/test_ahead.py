@@ -34,19 +34,19 @@ def a_kernel_is_compiled(cache_path="somewhere"):
 
 @pytest.fixture
 def started(monkeypatch):
-    """The processes that would be started: what they are given, and whether they were stopped."""
+    """The processes that would be started: what they are given, and whether they were stopped and waited for."""
     found = []
 
     class Process:
         def __init__(self, command, stdin, **options):
-            self.command, self.work, self.stopped = command, pickle.load(stdin), False
+            self.command, self.work, self.happened = command, pickle.load(stdin), []
             found.append(self)
 
         def kill(self):
-            self.stopped = True
+            self.happened.append("killed")
 
         def wait(self):
-            pass
+            self.happened.append("waited for")
 
     monkeypatch.setattr(ahead.subprocess, "Popen", Process)
     return found
@@ -94,7 +94,8 @@ def test_it_is_started_once_by_the_first_kernel_that_is_compiled_and_stopped_at_
         a_kernel_is_compiled()
         a_kernel_is_compiled()
     (process,) = started
-    assert process.command == [sys.executable, "-m", "minigrad.train.ahead"] and process.stopped
+    assert process.command == [sys.executable, "-m", "minigrad.train.ahead"]
+    assert "killed" in process.happened and process.happened[-1] == "waited for"
     sent, optimizer, images, labels = process.work
     assert all((sent.state_dict()[name] == array).all() for name, array in model.state_dict().items())
     assert [id(p) for p in optimizer.parameters] == [id(p) for p in sent.parameters()]
