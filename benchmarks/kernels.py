@@ -29,7 +29,10 @@ def minigrad(network, batch):
             calls[f"{name}: weight gradient"] = lambda g=g, x=x: (kernels.matmul(g.T, x), g.sum(0))
         elif isinstance(op, ops.MaxPool2d):
             calls[f"{name}: forward"] = lambda x=x, s=op.window: kernels.max_pool2d(x, *s)
-            calls[f"{name}: gradient"] = lambda g=g, x=x, s=op.window: kernels.max_pool2d_route(g, x, *s)
+            calls[f"{name}: forward, winners noted"] = lambda x=x, s=op.window: kernels.max_pool2d_winners(x, *s)
+            winners = kernels.max_pool2d_winners(x, *op.window)[1]
+            calls[f"{name}: gradient"] = (
+                lambda g=g, w=winners, n=x.shape, s=op.window: kernels.route_winners(g, w, n, *s))
         elif isinstance(op, ops.ReLU):
             calls[f"{name}: forward"] = lambda x=x: kernels.relu(x)
             calls[f"{name}: gradient"] = lambda g=g, x=x: kernels.relu_gate(g, x)
@@ -103,8 +106,10 @@ def _torch(network, batch, channels_last):
             calls[f"{name}: weight gradient"] = lambda g=g, x=x: (g.T @ x, g.sum(0))
         elif isinstance(op, ops.MaxPool2d):
             kernel, stride, padding, ceil = op.window
-            where = F.max_pool2d(x, kernel, stride, padding, 1, ceil, return_indices=True)[1]
-            calls[f"{name}: forward"] = lambda x=x, s=(kernel, stride, padding, 1, ceil): F.max_pool2d(x, *s)
+            settings = kernel, stride, padding, 1, ceil
+            where = F.max_pool2d(x, *settings, return_indices=True)[1]
+            calls[f"{name}: forward"] = lambda x=x, s=settings: F.max_pool2d(x, *s)
+            calls[f"{name}: forward, winners noted"] = lambda x=x, s=settings: F.max_pool2d(x, *s, return_indices=True)
             calls[f"{name}: gradient"] = (
                 lambda g=g, x=x, i=where, s=(kernel, stride, padding, [1, 1], ceil):
                     aten.max_pool2d_with_indices_backward(g, x, *s, i))

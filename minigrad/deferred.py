@@ -32,17 +32,15 @@ class Deferred:
 
     Attributes
     ----------
-    winners : (tuple, ndarray) or None
-        A pool's settings and the winners of its windows, where a kernel has noted them.
     channel_sum : ndarray or None
         The sum of each channel, where a kernel that needed it on its way has left it.
     """
 
-    __slots__ = ("array", "channel_sum", "depth", "dtype", "op", "operands", "shape", "winners", "__weakref__")
+    __slots__ = ("array", "channel_sum", "depth", "dtype", "op", "operands", "shape", "__weakref__")
 
     def __init__(self, op, operands, shape):
         self.op, self.operands, self.shape, self.dtype = op, operands, shape, operands[0].dtype
-        self.array = self.channel_sum = self.winners = None
+        self.array = self.channel_sum = None
         self.depth = 1
         for operand in operands:
             if type(operand) is Deferred and operand.operands is not None:

@@ -1,6 +1,6 @@
 """Functions that slide over an image or change its size.
 
-Whether shapes and settings fit is asked once for each set of them (`lru_cache`): the answer is an op, or an error.
+Whether shapes and settings fit is asked once for each set of them (`lru_cache`).
 """
 from functools import lru_cache
 
@@ -113,13 +113,9 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False):
     Tensor of shape (N, C, H', W')
     """
     x = images("max_pool2d", x)
-    return _fitting_max_pool2d(x.shape, *_pooling("max_pool2d", kernel_size, stride, padding, ceil_mode))(x)
-
-
-@lru_cache(maxsize=1024)
-def _fitting_max_pool2d(x_shape, *window):
-    _check_pooling("max_pool2d", x_shape, *window)
-    return ops.MaxPool2d(*window)
+    window = _pooling("max_pool2d", kernel_size, stride, padding, ceil_mode)
+    _check_pooling("max_pool2d", x.shape, *window)
+    return ops.MaxPool2d(*window)(x)
 
 
 def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
@@ -256,6 +252,7 @@ def _pooling(function, kernel_size, stride, padding, ceil_mode):
     return kernel_size, stride, pair(padding, f"{function}: padding"), ceil_mode
 
 
+@lru_cache(maxsize=1024)
 def _check_pooling(function, x_shape, kernel_size, stride, padding, ceil_mode):
     for size, k, s, p in zip(x_shape[2:], kernel_size, stride, padding, strict=True):
         _sized(function, x_shape, pool_output_size, size, k, s, p, ceil_mode)

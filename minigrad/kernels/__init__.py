@@ -22,16 +22,10 @@ from minigrad.kernels.linear import matmul
 from minigrad.kernels.memory import keep_freed_memory
 from minigrad.kernels.norm import batch_norm, batch_norm_grads, channel_moments
 from minigrad.kernels.optim import adam_step, sgd_step
-from minigrad.kernels.pool import (
-    max_pool2d,
-    max_pool2d_collect,
-    max_pool2d_route,
-    relu_max_pool2d,
-    relu_max_pool2d_route,
-)
+from minigrad.kernels.pool import max_pool2d, relu_max_pool2d
 from minigrad.kernels.softmax import cross_entropy, cross_entropy_grad
 from minigrad.kernels.weights import weight_layout
-from minigrad.kernels.winners import relu_max_pool2d_winners, route_winners
+from minigrad.kernels.winners import collect_winners, max_pool2d_winners, relu_max_pool2d_winners, route_winners
 
 __all__ = [
     "adam_step",
@@ -44,6 +38,7 @@ __all__ = [
     "changed_boxes",
     "channel_moments",
     "channel_sum",
+    "collect_winners",
     "concat_channels",
     "conv2d",
     "conv2d_boxes",
@@ -58,13 +53,11 @@ __all__ = [
     "linear_boxes",
     "matmul",
     "max_pool2d",
-    "max_pool2d_collect",
-    "max_pool2d_route",
+    "max_pool2d_winners",
     "paste_boxes",
     "relu",
     "relu_gate",
     "relu_max_pool2d",
-    "relu_max_pool2d_route",
     "relu_max_pool2d_winners",
     "route_winners",
     "sgd_step",

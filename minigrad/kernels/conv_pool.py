@@ -23,7 +23,8 @@ from minigrad.kernels.plan import forward_axes, make_plan
 from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import filters_first, filters_last, read_only
-from minigrad.kernels.winners import add_up, hand_out, pool_rows, route_winners
+from minigrad.kernels.windows import window_settings
+from minigrad.kernels.winners import NOBODY, add_up, hand_out, pool_rows, route_winners
 
 FAN_IN = 32  # multiplications an output number may cost, if it is to be made again when somebody asks for it
 IMAGE_BYTES = 1024 * 1024  # an image of the convolution, which should stay in a core's own cache
@@ -83,7 +84,7 @@ def conv2d_relu_max_pool2d(x, weight, bias, window, pool):
         bias = np.zeros(out_channels, x.dtype) if bias is None else np.ascontiguousarray(bias)
         run_queue(
             _convolve_and_pool_images, _convolve_and_pool, y.size * prod(pool) * len(plan.taps) * plan.run,
-            y, winners, pool, channels_last(x),
+            y, winners, _side_by_side(pool), channels_last(x),
             *in_place(filters_last(weight), out_channels, out_channels // groups), read_only(bias),
             (rows.span, rows.count, columns.count), groups, *plan,
         )  # fmt: skip
@@ -120,7 +121,7 @@ def conv2d_relu_max_pool2d_grads(x, winners, g, pool, weight_shape, stride, padd
     plan = correlation(x, out, weight_shape, stride, padding, dilation, groups, blocks=1)
     sums = np.zeros((threads(), filters))
     if x.size and g.size:
-        _correlate_winners(x, winners, g, pool, sums, plan.dw, plan.frames, *plan.offsets)
+        _correlate_winners(x, winners, g, _side_by_side(pool), sums, plan.dw, plan.frames, *plan.offsets)
     return filters_first(plan.total()), sums.sum(0).astype(g.dtype)
 
 
@@ -148,8 +149,14 @@ def conv2d_relu_max_pool2d_input_grad(g, winners, pool, weight, input_shape, str
     if by_tiles(weight.shape, g.dtype, stride, padding, dilation, groups, pool) and 0 not in input_shape:
         g, winners = channels_last(g), _writeable(winners)
         return as_nchw(winograd_pool.input_grad(g, winners, filters_last(weight), padding))
-    routed = route_winners(g, winners, pool)
+    shape = *g.shape[:2], g.shape[2] * pool[0], g.shape[3] * pool[1]
+    routed = route_winners(g, winners, shape, pool, pool, (0, 0), False)
     return conv2d_input_grad(routed, weight, input_shape, stride, padding, dilation, groups)
+
+
+def _side_by_side(pool):
+    """The settings of windows of this size that leave no gaps."""
+    return window_settings(pool, pool, (0, 0))
 
 
 def _writeable(winners):
@@ -159,19 +166,20 @@ def _writeable(winners):
 
 @parallel_kernel
 def _convolve_and_pool(
-    queue, y, winners, pool, x, w, w_group, w_panel, w_row, bias, sizes, groups, edges, taps, run, x_rows, y_rows,
+    queue, y, winners, window, x, w, w_group, w_panel, w_row, bias, sizes, groups, edges, taps, run, x_rows, y_rows,
     pitch, team,
 ):  # fmt: skip
     for _ in numba.prange(team):
         _convolve_and_pool_images(
-            queue, y, winners, pool, x, w, w_group, w_panel, w_row, bias, sizes, groups, edges, taps, run, x_rows,
+            queue, y, winners, window, x, w, w_group, w_panel, w_row, bias, sizes, groups, edges, taps, run, x_rows,
             y_rows, pitch,
         )  # fmt: skip
 
 
 @subroutine
 def _convolve_and_pool_images(
-    queue, y, winners, pool, x, w, w_group, w_panel, w_row, bias, sizes, groups, edges, taps, run, x_rows, y_rows, pitch
+    queue, y, winners, window, x, w, w_group, w_panel, w_row, bias, sizes, groups, edges, taps, run, x_rows, y_rows,
+    pitch,
 ):  # fmt: skip
     """One thread's work: images, as long as there are any; `sizes`: rows of a frame, rows and columns of the result."""
     span, height, width = sizes
@@ -182,24 +190,24 @@ def _convolve_and_pool_images(
             convolved.reshape(-1), x, n, 0, len(x_rows), w, w_group, w_panel, w_row, bias, frame, groups, edges, taps,
             run, x_rows, y_rows, pitch,
         )  # fmt: skip
-        pool_rows(convolved, y[n], winners[n], pool, 0, y.shape[1])
+        pool_rows(convolved, y[n], winners[n], True, NOBODY, window, 0, y.shape[1])
         n = take(queue)
 
 
 @parallel_kernel
-def _correlate_winners(x, winners, g, pool, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch):
+def _correlate_winners(x, winners, g, window, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch):
     for thread in numba.prange(len(frames)):
         _correlate_images(
-            np.int64(thread), x, winners, g, pool, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch
+            np.int64(thread), x, winners, g, window, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch
         )
 
 
 @subroutine
-def _correlate_images(thread, x, winners, g, pool, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch):
+def _correlate_images(thread, x, winners, g, window, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch):
     """One thread's share of the images."""
     (_, height, width, filters), team = g.shape, len(frames)
-    image = np.empty((height * pool[0], width * pool[1], filters), g.dtype)
+    image = np.empty((height * window[0], width * window[1], filters), g.dtype)
     for n in range(thread * len(g) // team, (thread + 1) * len(g) // team):
-        hand_out(image, g[n], winners[n], pool, 0, height)
+        hand_out(image, g[n], winners[n], window, 0, height)
         add_products(dw[thread], x, n, 0, image, frames[thread], groups, edges, steps, x_rows, y_rows, pitch)
         add_up(sums[thread], g[n], winners[n])

@@ -58,6 +58,11 @@ def _multiply_add_numpy(a, b, total):
     return a * b + total
 
 
+def _maximum_numpy(a, b):
+    """The larger of two, NaN if one is; of zeros either one."""
+    return np.maximum(a, b)
+
+
 def _widened_numpy(vector):
     """The same numbers in float64."""
     return vector.astype(np.float64)
@@ -156,6 +161,11 @@ def _multiply_add_llvm(typing, a, b, total):
 
 
 @intrinsic
+def _maximum_llvm(typing, a, b):
+    return a(a, b), lambda context, at, signature, arguments: a.instructions(context, at).maximum(*arguments)
+
+
+@intrinsic
 def _widened_llvm(typing, vector):
     kind = Lanes(types.float64, vector.count)
 
@@ -208,6 +218,7 @@ load = _load_numpy if _off else _load_llvm
 store = _store_numpy if _off else _store_llvm
 spread = _spread_numpy if _off else _spread_llvm
 multiply_add = _multiply_add_numpy if _off else _multiply_add_llvm
+maximum = _maximum_numpy if _off else _maximum_llvm
 widened = _widened_numpy if _off else _widened_llvm
 choose = np.where if _off else _choose_llvm
 

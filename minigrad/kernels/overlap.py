@@ -1,75 +1,81 @@
-"""Pools of any windows, which may overlap: one window after the other, a vector of its channels at a time.
+"""Pools of any windows, which may overlap: a vector of channels of one window, or of one pixel, at a time.
 
-A loop over channels inside of loops over a window's taps would read and write the largest number so far, and where it
-is, once for each tap. Here both stay in registers until all taps have been seen. In parts of that loop's time, for 3 x
-3 windows at a stride of two, forward and back on two cores of an AMD Zen 4: 0.55 and 0.55 for one image of 111 x 111
-pixels and 96 channels, 0.95 and 0.7 for 55 x 55 and 256; 0.5 and 0.5 for four of 30 x 30 and 10.
+A loop over channels inside of loops over a window's taps would read and write the largest number so far, and who won,
+once for each tap. Here both stay in registers until all taps have been seen. On the way back each pixel adds up what
+the windows that reach it send there, and is written once: no zeros first, and no window's sums read again.
+
+`window` is (top, bottom, left, right): rows and columns of the image, or of the pool. A tap's number, ``i *
+kernel_width + j``, is a row's number times `kernel_width`, and a column's, less what both make for the window's corner.
 """
 
 import numpy as np
 
 from minigrad.kernels._jit import inlined_kernel
-from minigrad.kernels.lanes import choose, load, spread, store
+from minigrad.kernels.lanes import choose, load, maximum, spread, store
 
 
 @inlined_kernel
 def largest(c, lanes, operands):
-    """Write the largest number of a window (top, bottom, left, right) of an image, or `floor` if none is above it, to
-    y at `at`."""
+    """Write the largest number of a window of an image, or `floor` if none is above it, to y at `at`."""
     image, y, at, floor, (top, bottom, left, right) = operands
     width, channels = image.shape[1:]
-    best = spread(floor, lanes)
+    best = spread(y.dtype.type(-np.inf), lanes)
     for h in range(top, bottom):
         for w in range(left, right):
             value = load(image, (h * width + w) * channels + c, lanes)
-            best = choose((value > best) | (value != value), value, best)
-    store(y, at + c, lanes, best)
+            best = maximum(best, value)
+    smallest = spread(floor, lanes)
+    store(y, at + c, lanes, choose((best > smallest) | (best != best), best, smallest))
 
 
 @inlined_kernel
-def route(c, lanes, operands):
-    """Add the number g at `at` to `out` where the largest of the window is; if `gated`, only if that is positive.
-
-    `out` are the rows from `start` to `stop` of an image like the one that was pooled.
-    """
-    image, g, at, out, start, stop, gated, window = operands
+def largest_and_winner(c, lanes, operands):
+    """Write the largest number of a window and its tap; if `rectified`, zero and `nobody` where it is not positive."""
+    image, y, winners, at, rectified, nobody, (window, kernel_width, corner) = operands
     top, bottom, left, right = window
     width, channels = image.shape[1:]
-    best, winner = _play(c, lanes, image, window)
-    u, zero = load(g, at + c, lanes), spread(g.dtype.type(0), lanes)
-    if gated:
-        u = choose(best > zero, u, zero)
-    for h in range(max(top, start), min(bottom, stop)):
+    best = load(image, (top * width + left) * channels + c, lanes)
+    winner = spread(winners.dtype.type(top * kernel_width + left - corner), lanes)
+    for h in range(top, bottom):
         for w in range(left, right):
-            place = ((h - start) * width + w) * channels + c
-            won = choose(winner == spread(np.int32(h * width + w), lanes), u, zero)
-            store(out, place, lanes, load(out, place, lanes) + won)
+            value = load(image, (h * width + w) * channels + c, lanes)
+            tap = spread(winners.dtype.type(h * kernel_width + w - corner), lanes)
+            winner = choose((value > best) | (value != value), tap, winner)
+            best = maximum(best, value)
+    if rectified:
+        zero = spread(y.dtype.type(0), lanes)
+        positive = best > zero
+        best = choose(positive | (best != best), best, zero)
+        winner = choose(positive, winner, spread(nobody, lanes))
+    store(y, at + c, lanes, best)
+    store(winners, at + c, lanes, winner)
+
+
+@inlined_kernel
+def gather(c, lanes, operands):
+    """Write what windows of g send to a pixel: it is tap ``number - r * down - s * right`` of window (r, s)."""
+    pixel, g, winners, (window, number, down, across) = operands
+    top, bottom, left, right = window
+    columns, channels = g.shape[1:]
+    zero = spread(g.dtype.type(0), lanes)
+    total = zero
+    for r in range(top, bottom):
+        for s in range(left, right):
+            at = (r * columns + s) * channels + c
+            won = load(winners, at, lanes) == spread(winners.dtype.type(number - r * down - s * across), lanes)
+            total = total + choose(won, load(g, at, lanes), zero)
+    store(pixel, c, lanes, total)
 
 
 @inlined_kernel
 def collect(c, lanes, operands):
-    """Write what v, another image, holds where the largest number of the window is, to y at `at`."""
-    image, v, y, at, window = operands
+    """Write what an image holds where the winner of a window is, to y at `at`."""
+    image, y, winners, at, (window, kernel_width, corner) = operands
     top, bottom, left, right = window
     width, channels = image.shape[1:]
-    _, winner = _play(c, lanes, image, window)
-    found = spread(v.dtype.type(0), lanes)
+    winner, found = load(winners, at + c, lanes), spread(y.dtype.type(0), lanes)
     for h in range(top, bottom):
         for w in range(left, right):
-            value = load(v, (h * width + w) * channels + c, lanes)
-            found = choose(winner == spread(np.int32(h * width + w), lanes), value, found)
+            tap = spread(winners.dtype.type(h * kernel_width + w - corner), lanes)
+            found = choose(winner == tap, load(image, (h * width + w) * channels + c, lanes), found)
     store(y, at + c, lanes, found)
-
-
-@inlined_kernel
-def _play(c, lanes, image, window):
-    """The largest number of a window, of several NaNs the last, and its pixel's number in the image."""
-    top, bottom, left, right = window
-    width, channels = image.shape[1:]
-    best, winner = load(image, (top * width + left) * channels + c, lanes), spread(np.int32(top * width + left), lanes)
-    for h in range(top, bottom):
-        for w in range(left, right):
-            value = load(image, (h * width + w) * channels + c, lanes)
-            beats = (value > best) | (value != value)
-            best, winner = choose(beats, value, best), choose(beats, spread(np.int32(h * width + w), lanes), winner)
-    return best, winner

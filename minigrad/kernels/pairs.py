@@ -1,12 +1,19 @@
 """Pools whose windows are two by two and lie side by side, as they mostly do: each window once, all in registers.
 
 A row of the pool belongs to a pair of rows of the image. `each_window` walks along it and hands a vector of channels of
-one window after the other to a function, which finds the winners (`pool_window`, `largest_window`, `route_window`) or
-is told them (`hand_out_window`).
+one window after the other to a function, which finds the largest number (`largest_of_four`) and the winner
+(`largest_and_winner_of_four`) or is told the winner (`hand_out_window`).
 """
 
 from minigrad.kernels._jit import inlined_kernel
 from minigrad.kernels.lanes import choose, every, first, lane_count, load, spread, store, wide
+
+
+@inlined_kernel
+def in_pairs(window, pool, image):
+    """Whether the windows of a pool (OH, OW, C) are such, and none of them is cut off at the right of the image."""
+    kh, kw, sh, sw, ph, pw = window
+    return kh == kw == sh == sw == 2 and ph == pw == 0 and 2 * pool.shape[1] <= image.shape[1]
 
 
 @inlined_kernel
@@ -37,20 +44,7 @@ def each_window(act, row, operands):
 
 
 @inlined_kernel
-def pool_window(at, left, right, lanes, operands):
-    """Note the largest number, rectified, and the tap where it is, `nobody` where it is not positive."""
-    up, low, y, winners, nobody = operands
-    best, two, three, four = _play(up, low, left, right, lanes)
-    zero = spread(y.dtype.type(0), lanes)
-    tap = choose(two, spread(winners.dtype.type(1), lanes), spread(winners.dtype.type(0), lanes))
-    tap = choose(three, spread(winners.dtype.type(2), lanes), tap)
-    tap = choose(four, spread(winners.dtype.type(3), lanes), tap)
-    store(y, at, lanes, choose((best > zero) | (best != best), best, zero))
-    store(winners, at, lanes, choose(best > zero, tap, spread(winners.dtype.type(nobody), lanes)))
-
-
-@inlined_kernel
-def largest_window(at, left, right, lanes, operands):
+def largest_of_four(at, left, right, lanes, operands):
     """Write the largest number, or `floor` if none is above it."""
     up, low, y, floor = operands
     best, _, _, _ = _play(up, low, left, right, lanes)
@@ -59,19 +53,20 @@ def largest_window(at, left, right, lanes, operands):
 
 
 @inlined_kernel
-def route_window(at, left, right, lanes, operands):
-    """Send a number to where the largest of the image is; if `gated`, only if that is positive."""
-    g, up, low, d_up, d_low, gated = operands
+def largest_and_winner_of_four(at, left, right, lanes, operands):
+    """Write the largest number and its tap; if `rectified`, zero and `nobody` where it is not positive."""
+    up, low, y, winners, rectified, nobody = operands
     best, two, three, four = _play(up, low, left, right, lanes)
-    u, zero = load(g, at, lanes), spread(g.dtype.type(0), lanes)
-    if gated:
-        u = choose(best > zero, u, zero)
-    for_three = choose(four, zero, u)
-    for_two = choose(three, zero, for_three)
-    store(d_up, left, lanes, choose(two, zero, for_two))
-    store(d_up, right, lanes, choose(two, for_two, zero))
-    store(d_low, left, lanes, choose(three, for_three, zero))
-    store(d_low, right, lanes, choose(four, u, zero))
+    tap = choose(two, spread(winners.dtype.type(1), lanes), spread(winners.dtype.type(0), lanes))
+    tap = choose(three, spread(winners.dtype.type(2), lanes), tap)
+    tap = choose(four, spread(winners.dtype.type(3), lanes), tap)
+    if rectified:
+        zero = spread(y.dtype.type(0), lanes)
+        positive = best > zero
+        best = choose(positive | (best != best), best, zero)
+        tap = choose(positive, tap, spread(nobody, lanes))
+    store(y, at, lanes, best)
+    store(winners, at, lanes, tap)
 
 
 @inlined_kernel

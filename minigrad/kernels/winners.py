@@ -1,145 +1,210 @@
-"""A rectifier and a max-pool in one pass, and who won: a byte for each window, all that the way back needs.
+"""Who wins the windows of a max-pool: a byte for each window, all that the way back needs.
 
-The byte is the tap of the window, ``i * width + j``. A window with nothing positive in it, or with a NaN, has no winner
-(`NOBODY`): the rectifier's gate is shut. All this is for pools whose windows lie side by side, as they mostly do: the
-images stand on one another without a seam, so that a batch is one tall image and its rows can be shared out.
+The byte is the tap of the window, ``i * kernel_width + j``. Of equal numbers the first wins, in row-major order, of
+several NaNs the last, as in PyTorch. Windows of more taps than a byte can number have four bytes.
+
+Networks mostly pool what a rectifier gives, and the largest rectified number is the largest number, rectified. So
+`relu_max_pool2d_winners` reads the numbers *before* the rectifier: what that would write, and what its gate would, is
+never in memory. There a window with nothing positive in it, or with a NaN, has no winner (`NOBODY`): the gate is shut.
 """
 
 from math import prod
 
-import numba
 import numpy as np
+from numba import prange
 
-from minigrad.kernels._jit import kernel, parallel_kernel
+from minigrad.kernels._jit import parallel_kernel
+from minigrad.kernels.geometry import pool_output_shape
+from minigrad.kernels.lanes import each_vector
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
-from minigrad.kernels.pairs import each_window, hand_out_window, pool_window
+from minigrad.kernels.overlap import collect, gather, largest_and_winner
+from minigrad.kernels.pairs import each_window, hand_out_window, in_pairs, largest_and_winner_of_four
 from minigrad.kernels.subroutine import subroutine
-from minigrad.kernels.windows import run
+from minigrad.kernels.windows import first_window, run, span, window_settings
 
-NOBODY = 255
+NOBODY = np.uint8(255)
 
 
 def leaves_no_gaps(out_shape, kernel_size, stride, padding, ceil_mode):
     """Whether a pool's windows lie side by side and cover an image, and their taps can be numbered in a byte."""
     whole = out_shape[2] % kernel_size[0] == out_shape[3] % kernel_size[1] == 0
-    return whole and stride == kernel_size and padding == (0, 0) and prod(kernel_size) < NOBODY
+    return whole and stride == kernel_size and padding == (0, 0) and _kind(kernel_size) is np.uint8
 
 
-def relu_max_pool2d_winners(x, pool):
-    """Rectify and pool images whose windows leave no gaps, and say who won.
+def max_pool2d_winners(x, kernel_size, stride, padding, ceil_mode):
+    """Take the largest value of each window, and say who won.
 
     Parameters
     ----------
     x : ndarray
         ``(N, C, H, W)``, any strides.
-    pool : tuple of (int, int)
-        The window's height and width.
+    kernel_size, stride, padding, ceil_mode
+        As in `max_pool2d`.
 
     Returns
     -------
     (ndarray, ndarray)
-        As of `conv2d_relu_max_pool2d`.
+        `max_pool2d`, and the winners, uint8 (uint32 for 255 taps and more) of the same shape: ``i * kernel_width + j``
+        for tap (i, j) of the window. Both channels-last.
     """
-    images, channels, height, width = x.shape
-    shape = images, channels, height // pool[0], width // pool[1]
-    y, winners = empty_channels_last(shape, x.dtype), empty_channels_last(shape, np.uint8)
-    run(pool_rows, _pool_parallel, x.size, images * shape[2], _tall(channels_last(x)), _tall(y), _tall(winners), pool)
-    return as_nchw(y), as_nchw(winners)
+    return _pooled(x, False, kernel_size, stride, padding, ceil_mode)
 
 
-def route_winners(g, winners, pool):
-    """Send each cotangent to its winner: the gradient of a rectifier and a pool, ``relu_max_pool2d_route``.
+def relu_max_pool2d_winners(x, kernel_size, stride, padding, ceil_mode):
+    """Rectify, then pool, and say who won; arguments and results as in `max_pool2d_winners`.
+
+    Where no number of a window is positive, or one is NaN, the winner is the largest number of its type: nobody.
+    """
+    return _pooled(x, True, kernel_size, stride, padding, ceil_mode)
+
+
+def route_winners(g, winners, input_shape, kernel_size, stride, padding, ceil_mode):
+    """Send each output's gradient to the input that won its window: the gradient of a max-pool.
 
     Parameters
     ----------
     g, winners : ndarray
-        ``(N, C, PH, PW)``.
-    pool : tuple of (int, int)
-        The window's height and width.
+        ``(N, C, OH, OW)``, any strides.
+    input_shape : tuple of int
+        ``(N, C, H, W)`` of what was pooled.
+    kernel_size, stride, padding, ceil_mode
+        As in `max_pool2d`.
 
     Returns
     -------
     ndarray
-        ``(N, C, PH * height, PW * width)``, channels-last.
+        ``(N, C, H, W)``, channels-last: the sum over the windows an input won.
     """
-    images, channels, height, width = g.shape
-    dx = empty_channels_last((images, channels, height * pool[0], width * pool[1]), g.dtype)
-    operands = _tall(dx), _tall(channels_last(g)), _tall(channels_last(winners)), pool
-    run(hand_out, _hand_out_parallel, dx.size, images * height, *operands)
+    dx = empty_channels_last(input_shape, g.dtype)
+    operands = channels_last(g), channels_last(winners), window_settings(kernel_size, stride, padding)
+    run(_hand_out_images, _hand_out_parallel, dx.size, g.shape[0] * g.shape[2], dx, *operands)
     return as_nchw(dx)
 
 
-def _tall(images):
-    """See (N, H, W, C) as one image, (N * H, W, C)."""
-    n, height, width, channels = images.shape
-    return images.reshape(n * height, width, channels)
+def collect_winners(v, winners, kernel_size, stride, padding, ceil_mode):
+    """Read another array at the inputs that won: the transpose of `route_winners`, and its gradient.
+
+    Parameters
+    ----------
+    v, winners : ndarray
+        ``(N, C, H, W)`` and ``(N, C, OH, OW)``, any strides.
+    kernel_size, stride, padding, ceil_mode
+        As in `max_pool2d`.
+
+    Returns
+    -------
+    ndarray
+        ``(N, C, OH, OW)``, channels-last; zero where nobody won.
+    """
+    y = empty_channels_last(winners.shape, v.dtype)
+    operands = channels_last(v), channels_last(winners), window_settings(kernel_size, stride, padding)
+    run(_collect_images, _collect_parallel, v.size, y.shape[0] * y.shape[1], y, *operands)
+    return as_nchw(y)
+
+
+def _kind(kernel_size):
+    """The type of the winners of such windows: it has a number for each tap, and one for nobody."""
+    return np.uint8 if prod(kernel_size) <= np.iinfo(np.uint8).max else np.uint32
+
+
+def _pooled(x, rectified, kernel_size, stride, padding, ceil_mode):
+    shape = pool_output_shape(x.shape, kernel_size, stride, padding, ceil_mode)
+    kind = _kind(kernel_size)
+    y, winners, nobody = empty_channels_last(shape, x.dtype), empty_channels_last(shape, kind), kind(np.iinfo(kind).max)
+    operands = channels_last(x), y, winners, rectified, nobody, window_settings(kernel_size, stride, padding)
+    run(_pool_images, _pool_parallel, x.size, y.shape[0] * y.shape[1], *operands)
+    return as_nchw(y), as_nchw(winners)
 
 
 @subroutine
-def pool_rows(image, y, winners, pool, first, last):
-    """Pool the positive numbers of an image (H, W, C) for the rows from `first` to `last` of y, and note who won."""
-    if pool[0] == pool[1] == 2:
-        for r in range(first, last):
-            each_window(pool_window, y[r], (image[2 * r], image[2 * r + 1], y[r], winners[r], NOBODY))
-        return
-    columns, channels = y.shape[1:]
-    winner = np.empty((columns, channels), np.int32)
+def pool_rows(image, y, winners, rectified, nobody, window, first, last):
+    """Pool an image (H, W, C) for the rows from `first` to `last` of y, and note who won."""
+    kh, kw, sh, sw, ph, pw = window
+    height, width, channels = image.shape
+    pairs = in_pairs(window, y, image)
     for r in range(first, last):
-        out = y[r]
-        for s in range(columns):
-            left = s * pool[1]
-            for c in range(channels):
-                out[s, c], winner[s, c] = 0, NOBODY
-            for i in range(pool[0]):
-                line = image[r * pool[0] + i]
-                for j in range(pool[1]):
-                    tap = np.int32(i * pool[1] + j)
-                    for c in range(channels):
-                        out[s, c], winner[s, c] = _challenge(out[s, c], winner[s, c], line[left + j, c], tap)
-        for s in range(columns):
-            for c in range(channels):
-                winners[r, s, c] = winner[s, c]
+        top, bottom = span(r, kh, sh, ph, height)
+        if pairs and bottom - top == 2:
+            operands = image[top], image[top + 1], y[r], winners[r], rectified, nobody
+            each_window(largest_and_winner_of_four, y[r], operands)
+            continue
+        for s in range(y.shape[1]):
+            left, right = span(s, kw, sw, pw, width)
+            place = (top, bottom, left, right), kw, (r * sh - ph) * kw + s * sw - pw
+            operands = image, y[r], winners[r], s * channels, rectified, nobody, place
+            each_vector(largest_and_winner, image[0, 0], operands)
+
+
+@subroutine
+def _pool_images(x, y, winners, rectified, nobody, window, first, last):
+    for row in range(first, last):
+        n, r = row // y.shape[1], row % y.shape[1]
+        pool_rows(x[n], y[n], winners[n], rectified, nobody, window, r, r + 1)
 
 
 @parallel_kernel
-def _pool_parallel(image, y, winners, pool, tasks, parts):
-    for t in numba.prange(parts):
-        pool_rows(image, y, winners, pool, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
-
-
-@kernel
-def _challenge(best, position, value, tap):
-    """The larger of two, and where it is; a NaN is the largest of all and is nowhere."""
-    unknown = value != value
-    position = np.int32(NOBODY) if unknown else position
-    return value if (value > best) | unknown else best, tap if value > best else position
+def _pool_parallel(x, y, winners, rectified, nobody, window, tasks, parts):
+    for t in prange(parts):
+        part = np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts
+        _pool_images(x, y, winners, rectified, nobody, window, part[0], part[1])
 
 
 @subroutine
-def hand_out(image, g, winners, pool, first, last):
-    """Write rows `first` to `last` of g (PH, PW, C) where their winners are in an image, and zeros elsewhere."""
-    if pool[0] == pool[1] == 2:
-        for r in range(first, last):
+def hand_out(image, g, winners, window, first, last):
+    """Write g (OH, OW, C) where its winners are in an image, and zeros elsewhere, for rows `first` to `last` of g.
+
+    To a row of g belong the rows of the image from where its windows begin to where the next one's do, so that each is
+    written once, with what all windows that reach it send there.
+    """
+    kh, kw, sh, sw, ph, pw = window
+    height, width, channels = image.shape
+    rows, columns = g.shape[:2]
+    pairs = in_pairs(window, g, image) and 2 * rows == height and 2 * columns == width
+    for r in range(first, last):
+        if pairs:
             each_window(hand_out_window, g[r], (g[r], winners[r], image[2 * r], image[2 * r + 1]))
-        return
-    columns, channels = g.shape[1:]
-    zero = g.dtype.type(0)
-    for r in range(first, last):
-        given, winner = g[r], winners[r]
-        for i in range(pool[0]):
-            line = image[r * pool[0] + i]
-            for s in range(columns):
-                for j in range(pool[1]):
-                    w, tap = s * pool[1] + j, np.int32(i * pool[1] + j)
-                    for c in range(channels):
-                        u = given[s, c]
-                        line[w, c] = u if np.int32(winner[s, c]) == tap else zero
+            continue
+        begin, end = max(r * sh - ph, 0) if r else 0, (r + 1) * sh - ph if r + 1 < rows else height
+        for h in range(begin, end):
+            top, bottom = first_window(h, kh, sh, ph), min((h + ph) // sh + 1, rows)
+            for w in range(width):
+                left, right = first_window(w, kw, sw, pw), min((w + pw) // sw + 1, columns)
+                place = (top, bottom, left, right), (h + ph) * kw + w + pw, sh * kw, sw
+                each_vector(gather, image[h, w], (image[h, w], g, winners, place))
+
+
+@subroutine
+def _hand_out_images(dx, g, winners, window, first, last):
+    for row in range(first, last):
+        n, r = row // g.shape[1], row % g.shape[1]
+        hand_out(dx[n], g[n], winners[n], window, r, r + 1)
 
 
 @parallel_kernel
-def _hand_out_parallel(image, g, winners, pool, tasks, parts):
-    for t in numba.prange(parts):
-        hand_out(image, g, winners, pool, np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts)
+def _hand_out_parallel(dx, g, winners, window, tasks, parts):
+    for t in prange(parts):
+        part = np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts
+        _hand_out_images(dx, g, winners, window, part[0], part[1])
+
+
+@subroutine
+def _collect_images(y, v, winners, window, first, last):
+    kh, kw, sh, sw, ph, pw = window
+    height, width, channels = v.shape[1:]
+    for row in range(first, last):
+        n, r = row // y.shape[1], row % y.shape[1]
+        top, bottom = span(r, kh, sh, ph, height)
+        for s in range(y.shape[2]):
+            left, right = span(s, kw, sw, pw, width)
+            place = (top, bottom, left, right), kw, (r * sh - ph) * kw + s * sw - pw
+            each_vector(collect, v[n, 0, 0], (v[n], y[n, r], winners[n, r], s * channels, place))
+
+
+@parallel_kernel
+def _collect_parallel(y, v, winners, window, tasks, parts):
+    for t in prange(parts):
+        part = np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts
+        _collect_images(y, v, winners, window, part[0], part[1])
 
 
 @subroutine
@@ -153,6 +218,6 @@ def add_up(sums, g, winners):
         for s in range(columns):
             for c in range(channels):
                 u = given[s, c]
-                total[c] += u if np.int32(winner[s, c]) != NOBODY else zero
+                total[c] += u if winner[s, c] != NOBODY else zero
         for c in range(channels):
             sums[c] += total[c]

@@ -14,7 +14,8 @@ from minigrad.kernels.frame import fill_frame
 from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.stretch import shrink
 from minigrad.kernels.subroutine import subroutine
-from minigrad.kernels.winners import add_up, hand_out, pool_rows
+from minigrad.kernels.windows import window_settings
+from minigrad.kernels.winners import NOBODY, add_up, hand_out, pool_rows
 from minigrad.kernels.winograd import (
     PLANES,
     convolve_block,
@@ -27,6 +28,7 @@ from minigrad.kernels.winograd import (
 )
 
 POOL = 2, 2
+_WINDOW = window_settings(POOL, POOL, (0, 0))
 
 
 def convolve(x, w, bias, padding):
@@ -43,7 +45,7 @@ def convolve(x, w, bias, padding):
     y, winners = np.empty(shape, x.dtype), np.empty(shape, np.uint8)
     multiplications, *work = winograd.divide(out, x.shape[3], threads())
     filters = winograd.transformed(w, bias)
-    run_queue(_convolve_blocks, _convolve, multiplications, y, x, winners, True, *filters, *work, padding, POOL)
+    run_queue(_convolve_blocks, _convolve, multiplications, y, x, winners, True, *filters, *work, padding)
     return y, winners
 
 
@@ -53,7 +55,7 @@ def input_grad(g, winners, w, padding):
     dx = np.empty((images, 2 * height + 2 - 2 * padding[0], 2 * width + 2 - 2 * padding[1], w.shape[2]), g.dtype)
     multiplications, *work = winograd.divide(dx.shape, filters, threads())
     turned, padding = winograd.transformed(w, None, turned_around=True), (2 - padding[0], 2 - padding[1])
-    run_queue(_convolve_blocks, _convolve, multiplications, dx, g, winners, False, *turned, *work, padding, POOL)
+    run_queue(_convolve_blocks, _convolve, multiplications, dx, g, winners, False, *turned, *work, padding)
     return dx
 
 
@@ -64,18 +66,18 @@ def weight_grad(x, g, winners, padding):
     blocks = winograd.cut((images, 2 * height, 2 * width, filters), channels, team)
     du, sums = np.zeros((team, PLANES * channels * filters), x.dtype), np.zeros((team, filters))
     rows = winograd.filter_rows(channels, filters)
-    _correlate_routed(x, g, winners, du, sums, *rows, blocks, padding, POOL)
+    _correlate_routed(x, g, winners, du, sums, *rows, blocks, padding)
     return shrink(du.sum(0), channels, filters), sums.sum(0).astype(g.dtype)
 
 
 @parallel_kernel
-def _convolve(queue, y, x, winners, pooled, u, bias, v_rows, m_rows, blocks, padding, pool, team):
+def _convolve(queue, y, x, winners, pooled, u, bias, v_rows, m_rows, blocks, padding, team):
     for _ in numba.prange(team):
-        _convolve_blocks(queue, y, x, winners, pooled, u, bias, v_rows, m_rows, blocks, padding, pool)
+        _convolve_blocks(queue, y, x, winners, pooled, u, bias, v_rows, m_rows, blocks, padding)
 
 
 @subroutine
-def _convolve_blocks(queue, y, x, winners, pooled, u, bias, v_rows, m_rows, blocks, padding, pool):
+def _convolve_blocks(queue, y, x, winners, pooled, u, bias, v_rows, m_rows, blocks, padding):
     """One thread's work: blocks of rows of a convolution, as long as there are any.
 
     Either y is what was `pooled` of the convolution of x, and `winners` are written, or y is the convolution of what
@@ -99,24 +101,25 @@ def _convolve_blocks(queue, y, x, winners, pooled, u, bias, v_rows, m_rows, bloc
         else:
             above, below = max(top, 0) // 2, min(top + 2 * down + 3, 2 * x.shape[1]) // 2  # the windows in the frame
             source = rows[: 2 * (below - above)]
-            hand_out(source, x[image, above:below], winners[image, above:below], pool, 0, below - above)
+            hand_out(source, x[image, above:below], winners[image, above:below], _WINDOW, 0, below - above)
             images = source.reshape(1, len(source), rows.shape[1], channels)
             fill_frame(frame, images, 0, top - 2 * above, -padding[1], 2 * down + 2, columns)
             block = y[image, 2 * first : 2 * last]
         convolve_block(block, frame, channels, u, bias, v, m, v_rows, m_rows)
         if pooled:
-            pool_rows(block, y[image, first:last], winners[image, first:last], pool, 0, down)
+            kept = y[image, first:last], winners[image, first:last]
+            pool_rows(block, kept[0], kept[1], True, NOBODY, _WINDOW, 0, down)
         item = take(queue)
 
 
 @parallel_kernel
-def _correlate_routed(x, g, winners, du, sums, v_rows, u_rows, blocks, padding, pool):
+def _correlate_routed(x, g, winners, du, sums, v_rows, u_rows, blocks, padding):
     for t in numba.prange(len(du)):
-        _correlate_routed_blocks(np.int64(t), x, g, winners, du, sums, v_rows, u_rows, blocks, padding, pool)
+        _correlate_routed_blocks(np.int64(t), x, g, winners, du, sums, v_rows, u_rows, blocks, padding)
 
 
 @subroutine
-def _correlate_routed_blocks(thread, x, g, winners, du, sums, v_rows, u_rows, blocks, padding, pool):
+def _correlate_routed_blocks(thread, x, g, winners, du, sums, v_rows, u_rows, blocks, padding):
     """One thread's share of the blocks."""
     (images, height, across, filters), channels = g.shape, x.shape[3]
     frame, v, h = memory((images, 2 * height, 2 * across, filters), channels, blocks, x.dtype)
@@ -126,6 +129,6 @@ def _correlate_routed_blocks(thread, x, g, winners, du, sums, v_rows, u_rows, bl
         fill_frame(frame, x, image, 2 * first - padding[0], -padding[1], 2 * down + 2, 2 * across + 2)
         take_inputs(v, v.size // channels // PLANES, frame, channels, down, across)
         routed = frame[: 4 * down * across * filters].reshape(2 * down, 2 * across, filters)
-        hand_out(routed, given, won, pool, 0, down)
+        hand_out(routed, given, won, _WINDOW, 0, down)
         correlate_block(du[thread], frame, down, across, v, h, channels, filters, v_rows, u_rows)
         add_up(sums[thread], given, won)

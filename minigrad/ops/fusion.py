@@ -11,6 +11,7 @@ from ..deferred import fusion, read, waiting
 from ..kernels.conv_pool import by_tiles, is_cheap
 from ..kernels.layout import as_nchw, channels_last
 from ..kernels.winners import leaves_no_gaps
+from ..tensor import recording
 from .activation import Gate, ReLU
 from .conv import ChannelSum, Conv2d, Conv2dInput, Conv2dWeight
 from .pool import MaxPool2d, MaxPoolRoute
@@ -24,15 +25,15 @@ def rectify_and_pool(pool, y):
     if rectified is None:
         return None
     (z,) = rectified
-    if not leaves_no_gaps(y.shape, *pool.window):
-        return kernels.relu_max_pool2d(read(z), *pool.window)
-    convolved = waiting(z, Conv2d)
+    convolved = waiting(z, Conv2d) if leaves_no_gaps(y.shape, *pool.window) else None
     if convolved and _joins(z, z.op, convolved[1].shape, pool.kernel_size):
         x, weight, *bias = map(read, convolved)
         pooled, winners = kernels.conv2d_relu_max_pool2d(x, weight, *(bias or [None]), z.op.window, pool.kernel_size)
+    elif recording.get():
+        pooled, winners = kernels.relu_max_pool2d_winners(read(z), *pool.window)
     else:
-        pooled, winners = kernels.relu_max_pool2d_winners(read(z), pool.kernel_size)
-    y.winners = pool.window, winners
+        return kernels.relu_max_pool2d(read(z), *pool.window)
+    pool.note(y, winners)
     return pooled
 
 
@@ -48,18 +49,18 @@ def rectify_and_concatenate(concat, *xs):
 
 @fusion(Gate)
 def route_and_gate(gate, g, x):
-    """relu_gate(max_pool2d_route(h, relu(x)), x)"""
+    """gate(route(h, relu(x)), x), where a route sends a pool's cotangent to the winners"""
     h, winners = _routed(g, x)
     if h is None:
         return None
     if winners is None:
-        return kernels.relu_max_pool2d_route(h, read(x), *g.op.window)
-    return kernels.route_winners(h, winners, g.op.kernel_size)
+        _, winners = kernels.relu_max_pool2d_winners(read(x), *g.op.window)
+    return kernels.route_winners(h, winners, x.shape, *g.op.window)
 
 
 @fusion(Conv2dInput)
 def route_gate_and_convolve(transposed, g, weight):
-    """conv2d_input_grad(relu_gate(max_pool2d_route(h, relu(y)), y), weight)"""
+    """conv2d_input_grad(gate(route(h, relu(y)), y), weight)"""
     h, winners, pool, _ = _gated(g)
     if winners is None or not by_tiles(weight.shape, g.dtype, *transposed.window, pool):
         return None
@@ -69,7 +70,7 @@ def route_gate_and_convolve(transposed, g, weight):
 
 @fusion(Conv2dWeight)
 def route_gate_and_correlate(correlate, x, g):
-    """conv2d_weight_grad(x, relu_gate(max_pool2d_route(h, relu(y)), y)); the gradient of the bias comes for free."""
+    """conv2d_weight_grad(x, gate(route(h, relu(y)), y)); the gradient of the bias comes for free."""
     h, winners, pool, z = _gated(g)
     if winners is None or not _joins(z, correlate, correlate.weight_shape, pool):
         return None
@@ -91,20 +92,21 @@ def _joins(z, conv, weight_shape, pool):
 
 
 def _gated(g):
-    """(h, winners, the pool's size, z) of g = relu_gate(max_pool2d_route(h, relu(z)), z), if that is what g waits to be
-    and who won is known; else Nones."""
+    """(h, winners, the pool's size, z) of g = gate(route(h, relu(z)), z), if that is what g waits to be, who won is
+    known, and the windows leave no gaps; else Nones."""
     routed, z = waiting(g, Gate) or (None, None)
     h, winners = _routed(routed, z)
-    return (None,) * 4 if winners is None else (h, winners, routed.op.kernel_size, z)
+    if winners is None or not leaves_no_gaps(z.shape, *routed.op.window):
+        return (None,) * 4
+    return h, winners, routed.op.kernel_size, z
 
 
 def _routed(g, x):
-    """(h, the noted winners or None) of g = max_pool2d_route(h, relu(x)), if that is what g waits to be; else Nones."""
+    """(h, the noted winners or None) of g = route(h, relu(x)), if that is what g waits to be; else Nones."""
     operands = waiting(g, MaxPoolRoute)
     rectified = operands and waiting(operands[1], ReLU)
     if not rectified or rectified[0] is not x:
         return None, None
-    window, winners = operands[1].winners or (None, None)
     h = as_nchw(channels_last(read(operands[0])))
     g.operands = h, operands[1]  # once, for those who come next
-    return h, winners if window == g.op.window else None
+    return h, g.op.noted(operands[1])

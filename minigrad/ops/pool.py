@@ -1,14 +1,14 @@
 """Pooling. A max-pool's derivative is a route: each window sends its cotangent to its winner.
 
 MaxPool2d reads the winners' values; its vjp MaxPoolRoute sends values to the winners; the vjp of that,
-MaxPoolCollect, reads other values at the winners; and MaxPoolCollect's vjp is MaxPoolRoute. Who won is found again
-from x each time: nothing is saved beside the tape.
+MaxPoolCollect, reads other values at the winners; and MaxPoolCollect's vjp is MaxPoolRoute. Who won is noted in the
+first of them, a byte for each window, and handed on: to find it again would be to read x again.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from .. import kernels
-from ..tensor import Op
+from ..tensor import Op, recording
 from .arguments import of_unseen_images
 
 
@@ -27,37 +27,61 @@ class _Windows(Op):
 
 
 @dataclass(frozen=True, eq=False)
-class MaxPool2d(_Windows):
-    """The largest value of each window of x (N, C, H, W); the first one in reading order wins a tie."""
+class _Contest(_Windows):
+    """Windows that have winners, which are noted where a gradient may be asked for."""
+    known: dict = field(default_factory=dict, repr=False)  # for a window, what it was applied to last, and who won
 
-    def forward(self, x):
-        return kernels.max_pool2d(x, *self.window)
+    def note(self, x, winners):
+        """Remember who won in an array, or in one that waits."""
+        self.known[self.window] = x, winners
 
-    def vjp(self, g, y, x):
-        return (lambda: MaxPoolRoute(*self.window)(g, x),)
+    def noted(self, x):
+        """The winners in just this array, which nobody has written to since, or None."""
+        contested, winners = self.known.get(self.window, (None, None))
+        return winners if contested is x else None
+
+    def winners(self, x):
+        """The winners in an array, noted or found again."""
+        noted = self.noted(x)
+        return kernels.max_pool2d_winners(x, *self.window)[1] if noted is None else noted
 
 
 @dataclass(frozen=True, eq=False)
-class MaxPoolRoute(_Windows):
+class MaxPool2d(_Contest):
+    """The largest value of each window of x (N, C, H, W); the first one in reading order wins a tie."""
+
+    def forward(self, x):
+        if not recording.get():
+            return kernels.max_pool2d(x, *self.window)
+        y, winners = kernels.max_pool2d_winners(x, *self.window)
+        self.note(x, winners)
+        return y
+
+    def vjp(self, g, y, x):
+        return (lambda: MaxPoolRoute(*self.window, self.known)(g, x),)
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPoolRoute(_Contest):
     """g, of the pooled shape, sent to the winners in x and added up where windows overlap."""
     may_wait = of_unseen_images
 
     def forward(self, g, x):
-        return kernels.max_pool2d_route(g, x, *self.window)
+        return kernels.route_winners(g, self.winners(x), x.shape, *self.window)
 
     def vjp(self, h, y, g, x):
-        return lambda: MaxPoolCollect(*self.window)(h, x), None
+        return lambda: MaxPoolCollect(*self.window, self.known)(h, x), None
 
 
 @dataclass(frozen=True, eq=False)
-class MaxPoolCollect(_Windows):
+class MaxPoolCollect(_Contest):
     """v, of x's shape, read where x's windows have their winners."""
 
     def forward(self, v, x):
-        return kernels.max_pool2d_collect(v, x, *self.window)
+        return kernels.collect_winners(v, self.winners(x), *self.window)
 
     def vjp(self, h, y, v, x):
-        return lambda: MaxPoolRoute(*self.window)(h, x), None
+        return lambda: MaxPoolRoute(*self.window, self.known)(h, x), None
 
 
 @dataclass(frozen=True, eq=False)

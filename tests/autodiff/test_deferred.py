@@ -31,7 +31,7 @@ def fail(*given):
 
 
 def test_what_a_pool_reads_is_never_made(monkeypatch):
-    for name in ("relu", "relu_gate", "max_pool2d", "max_pool2d_route", "conv2d", "relu_max_pool2d_winners"):
+    for name in ("relu", "relu_gate", "max_pool2d", "max_pool2d_winners", "conv2d", "relu_max_pool2d_winners"):
         monkeypatch.setattr(kernels, name, fail)
     x, convolved, rectified, pooled = network()
     grad(pooled, [x, *convolved.inputs[1:]])
@@ -45,7 +45,7 @@ def test_what_a_pool_reads_is_never_made(monkeypatch):
 
 def test_what_is_dear_is_made_once(monkeypatch):
     """A convolution of many channels does not wait; its rectifier does, for the pool."""
-    for name in ("relu", "relu_gate", "max_pool2d_route", "conv2d_relu_max_pool2d"):
+    for name in ("relu", "relu_gate", "max_pool2d", "max_pool2d_winners", "conv2d_relu_max_pool2d"):
         monkeypatch.setattr(kernels, name, fail)
     x, w = tensor(RNG.normal(size=(2, 8, 6, 6)), requires_grad=True), tensor(RNG.normal(size=(3, 8, 3, 3)))
     convolved = F.conv2d(x, w)
@@ -69,8 +69,10 @@ def test_reading_the_steps_in_between_changes_nothing():
 def test_gradients_of_inner_tensors_are_read_like_any_other():
     _, convolved, rectified, pooled = network()
     to_convolved, to_rectified = grad(pooled, [convolved, rectified])
-    assert_array_equal(to_rectified.data, kernels.max_pool2d_route(
-        np.ones(pooled.shape, np.float32), rectified.data, (2, 2), (2, 2), (0, 0), False))
+    window = (2, 2), (2, 2), (0, 0), False
+    _, winners = kernels.max_pool2d_winners(rectified.data, *window)
+    routed = kernels.route_winners(np.ones(pooled.shape, np.float32), winners, rectified.shape, *window)
+    assert_array_equal(to_rectified.data, routed)
     assert_array_equal(to_convolved.data, to_rectified.data * (convolved.data > 0))
 
 

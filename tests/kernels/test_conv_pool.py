@@ -37,12 +37,14 @@ def test_one_pass_is_three(case, data):
     assert_array_equal(winners, theirs)
     assert y.dtype == x.dtype and winners.dtype == np.uint8
     g = data.draw(st.just(None)) or draw_values(data.draw, y.shape, x.dtype)
-    dx = kernels.route_winners(g, winners, pooling[0])
-    assert_array_equal(dx, reference.route_winners(g, winners, pooling[0]))
     convolved = reference.conv2d(x, weight, bias, *window)
-    for ours, other in zip(kernels.relu_max_pool2d_winners(convolved, pooling[0]), (y, winners), strict=True):
+    dx = kernels.route_winners(g, winners, convolved.shape, *pooling)
+    assert_array_equal(dx, reference.route_winners(g, winners, convolved.shape, *pooling))
+    for ours, other in zip(kernels.relu_max_pool2d_winners(convolved, *pooling), (y, winners), strict=True):
         assert_array_equal(ours, other)
-    assert_array_equal(dx, reference.relu_max_pool2d_route(g, convolved, *pooling))
+    rectified = reference.relu(convolved)
+    routed = reference.route_winners(g, reference.max_pool2d_winners(rectified, *pooling)[1], dx.shape, *pooling)
+    assert_array_equal(dx, reference.relu_gate(routed, convolved))
     x = np.nan_to_num(x)
     grads = kernels.conv2d_relu_max_pool2d_grads(x, winners, g, pooling[0], weight.shape, *window)
     theirs = reference.conv2d_relu_max_pool2d_grads(x, winners, g, pooling[0], weight.shape, *window)
@@ -95,7 +97,8 @@ def test_results_agree_for_any_number_of_threads():
     def everything():
         y, winners = kernels.conv2d_relu_max_pool2d(x, w, None, window, (2, 2))
         grads = kernels.conv2d_relu_max_pool2d_grads(x, winners, y, (2, 2), w.shape, *window)
-        return y, winners, kernels.route_winners(y, winners, (2, 2)), *grads
+        dx = kernels.route_winners(y, winners, (5, 32, 28, 28), (2, 2), (2, 2), (0, 0), False)
+        return y, winners, dx, *grads
 
     both = everything()
     try:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from minigrad import kernels
-from minigrad.kernels import pool, reference
-from minigrad.kernels.winners import hand_out, pool_rows
+from minigrad.kernels import pool, reference, winners
+from minigrad.kernels.winners import NOBODY, hand_out, pool_rows
 
 from .layouts import LAYOUTS, draw_values, pools
 
@@ -21,6 +21,16 @@ def images(shape=(3, 5, 40, 31), dtype=np.float32):
     return LAYOUTS["channels-last"](np.random.default_rng(0).normal(size=shape).astype(dtype))
 
 
+def route(g, x, window, module=kernels):
+    """The gradient of a max-pool of x."""
+    return module.route_winners(g, module.max_pool2d_winners(x, *window)[1], x.shape, *window)
+
+
+def collect(v, x, window):
+    """What v holds where x has its largest numbers."""
+    return kernels.collect_winners(v, kernels.max_pool2d_winners(x, *window)[1], *window)
+
+
 def is_channels_last(y):
     return y.transpose(0, 2, 3, 1).flags.c_contiguous
 
@@ -28,25 +38,35 @@ def is_channels_last(y):
 @given(pools(special=[np.nan, -np.inf, np.inf]), st.data())
 def test_max_pooling_is_its_definition_to_the_bit(pool, data):
     x, window = pool
-    y = kernels.max_pool2d(x, *window)
+    y, winners = kernels.max_pool2d_winners(x, *window)
+    expected, theirs = reference.max_pool2d_winners(x, *window)
+    assert_array_equal(y, expected)
+    assert_array_equal(winners, theirs)
+    assert winners.dtype == theirs.dtype
+    assert_array_equal(kernels.max_pool2d(x, *window), expected)
     g, v = draw_values(data.draw, y.shape, x.dtype), draw_values(data.draw, x.shape, x.dtype, [np.nan])
-    results = y, kernels.max_pool2d_route(g, x, *window), kernels.max_pool2d_collect(v, x, *window)
-    assert_array_equal(results[0], reference.max_pool2d(x, *window))
-    assert_array_equal(results[1], reference.max_pool2d_route(g, x, *window))  # small integers add up exactly
-    assert_array_equal(results[2], reference.max_pool2d_collect(v, x, *window))
+    results = y, kernels.route_winners(g, winners, x.shape, *window), kernels.collect_winners(v, winners, *window)
+    assert_array_equal(results[1], reference.route_winners(g, theirs, x.shape, *window))  # small integers: exact sums
+    assert_array_equal(results[2], reference.collect_winners(v, theirs, *window))
     assert all(r.dtype == x.dtype and is_channels_last(r) for r in results)
 
 
 @given(pools(special=[np.nan, -np.inf, np.inf, -0.0]), st.data())
 def test_a_rectifier_and_a_pool_in_one_pass_are_both_in_turn_to_the_bit(pool, data):
     x, window = pool
-    y = kernels.relu_max_pool2d(x, *window)
+    y, winners = kernels.relu_max_pool2d_winners(x, *window)
+    expected, theirs = reference.relu_max_pool2d_winners(x, *window)
+    assert_array_equal(y, expected)
+    assert_array_equal(winners, theirs)
+    alone = kernels.relu_max_pool2d(x, *window)
+    assert_array_equal(alone, reference.relu_max_pool2d(x, *window))
     g = draw_values(data.draw, y.shape, x.dtype)
-    dx = kernels.relu_max_pool2d_route(g, x, *window)
-    assert_array_equal(y, reference.relu_max_pool2d(x, *window))
-    assert_array_equal(dx, reference.relu_max_pool2d_route(g, x, *window))
-    assert not np.signbit(y[y == 0]).any()
-    assert all(r.dtype == x.dtype and is_channels_last(r) for r in (y, dx))
+    dx = kernels.route_winners(g, winners, x.shape, *window)
+    rectified = kernels.relu(x)
+    assert_array_equal(dx, kernels.relu_gate(route(g, rectified, window), x))
+    for pooled in (y, alone):
+        assert not np.signbit(pooled[pooled == 0]).any()
+    assert all(r.dtype == x.dtype and is_channels_last(r) for r in (y, alone, dx))
 
 
 @given(
@@ -61,15 +81,34 @@ def test_windows_of_two_by_two_have_the_winners_of_their_definition_to_the_bit(s
     full = images, channels, 2 * height, 2 * width
     x = lay_out(draw_values(data.draw, full, dtype, [np.nan, -np.inf, np.inf, -0.0]))
     g = lay_out(draw_values(data.draw, shape, dtype, [np.nan, np.inf]))
-    assert_array_equal(kernels.max_pool2d_route(g, x, *window), reference.max_pool2d_route(g, x, *window))
-    y, winners = kernels.relu_max_pool2d_winners(x, (2, 2))
-    expected, theirs = reference.conv_pool.relu_max_pool2d_winners(x, (2, 2))
-    assert_array_equal(y, expected)
-    assert_array_equal(winners, theirs)
+    for name in ("max_pool2d_winners", "relu_max_pool2d_winners"):
+        y, winners = getattr(kernels, name)(x, *window)
+        expected, theirs = getattr(reference, name)(x, *window)
+        assert_array_equal(y, expected)
+        assert_array_equal(winners, theirs)
+        dx = kernels.route_winners(g, winners, x.shape, *window)
+        assert_array_equal(dx, reference.route_winners(g, winners, x.shape, *window))
     assert not np.signbit(y[y == 0]).any()
-    dx = kernels.route_winners(g, winners, (2, 2))
-    assert_array_equal(dx, reference.route_winners(g, winners, (2, 2)))
-    assert_array_equal(kernels.relu_max_pool2d_route(g, x, *window), dx)
+
+
+@pytest.mark.parametrize("kernel_size, kind", [((15, 17), np.uint8), ((2, 128), np.uint32), ((1, 300), np.uint32)])
+def test_windows_of_more_taps_than_a_byte_can_number(kernel_size, kind):
+    window = kernel_size, (2, 3), (0, 1), False
+    x = images((2, 5, 16, 310))
+    x[0] = -1
+    x[1, :, 0, 0] = np.nan
+    g = kernels.max_pool2d(x, *window)
+    for name in ("max_pool2d_winners", "relu_max_pool2d_winners"):
+        y, winners = getattr(kernels, name)(x, *window)
+        expected, theirs = getattr(reference, name)(x, *window)
+        assert_array_equal(y, expected)
+        assert_array_equal(winners, theirs)
+        assert winners.dtype == theirs.dtype == kind
+        routed = kernels.route_winners(g, winners, x.shape, *window)
+        assert_allclose(routed, reference.route_winners(g, winners, x.shape, *window), rtol=1e-5)
+        collected = kernels.collect_winners(x, winners, *window)
+        assert_array_equal(collected, reference.collect_winners(x, winners, *window))
+    assert (winners[0] == np.iinfo(kind).max).all() and (winners[1] != np.iinfo(kind).max).any()
 
 
 @pytest.mark.parametrize("channels", [1, 3, 6, 7, 8, 9, 20])
@@ -79,11 +118,12 @@ def test_rows_of_vectors_end_where_the_row_ends(channels, dtype):
     g = np.ones((6, columns, channels), dtype)
     winners = np.full(g.shape, 3, np.uint8)
     image = np.full((12, 2 * columns, channels), 7, dtype)
-    hand_out(image, g, winners, (2, 2), rows.start, rows.stop)
+    window = 2, 2, 2, 2, 0, 0
+    hand_out(image, g, winners, window, rows.start, rows.stop)
     assert (image[:4] == 7).all() and (image[8:] == 7).all()
     assert image[4:8].sum() == g[rows].sum()
     y, noted = np.full(g.shape, 7, dtype), np.full(g.shape, 77, np.uint8)
-    pool_rows(image, y, noted, (2, 2), rows.start, rows.stop)
+    pool_rows(image, y, noted, True, NOBODY, window, rows.start, rows.stop)
     for untouched in (slice(0, 2), slice(4, 6)):
         assert (y[untouched] == 7).all() and (noted[untouched] == 77).all()
     assert (y[rows] == 1).all() and (noted[rows] == 3).all()
@@ -110,7 +150,7 @@ def test_each_gradient_is_the_transpose(pool, count_include_pad, data):
     v = draw_values(data.draw, x.shape, np.float64)
     g = draw_values(data.draw, reference.max_pool2d(x, *window).shape, np.float64)
     x = x.astype(np.float64)
-    collected, routed = kernels.max_pool2d_collect(v, x, *window), kernels.max_pool2d_route(g, x, *window)
+    collected, routed = collect(v, x, window), route(g, x, window)
     assert np.vdot(g, collected) == np.vdot(routed, v)
     averaged = kernels.avg_pool2d(v, *window, count_include_pad)
     spread = kernels.avg_pool2d_grad(g, x.shape, *window, count_include_pad)
@@ -123,22 +163,29 @@ def test_large_images_take_the_parallel_loops(shape):
     x = images(shape, np.float64)
     y = reference.max_pool2d(x, *WINDOW)
     assert_array_equal(kernels.max_pool2d(x, *WINDOW), y)
-    assert_allclose(kernels.max_pool2d_route(y, x, *WINDOW), reference.max_pool2d_route(y, x, *WINDOW), rtol=1e-14)
-    assert_array_equal(kernels.max_pool2d_collect(x, x, *WINDOW), y)
+    assert_allclose(route(y, x, WINDOW), route(y, x, WINDOW, reference), rtol=1e-14)
+    assert_array_equal(collect(x, x, WINDOW), y)
     assert_array_equal(kernels.avg_pool2d(x, *WINDOW, True), reference.avg_pool2d(x, *WINDOW, True))
     expected = reference.avg_pool2d_grad(y, x.shape, *WINDOW, True)
     assert_allclose(kernels.avg_pool2d_grad(y, x.shape, *WINDOW, True), expected, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("shape", [(1, 0, 64, 64), (0, 3, 4, 4), (2, 3, 0, 4)])
-def test_without_images_channels_or_pixels_there_is_nothing_to_do(shape):
-    x, pool = np.zeros(shape, np.float32), (2, 2)
+@pytest.mark.parametrize("shape", [(1, 0, 64, 64), (0, 3, 4, 4)])
+def test_without_images_or_channels_there_is_nothing_to_do(shape):
+    x, window = np.zeros(shape, np.float32), ((2, 2), (2, 2), (0, 0), False)
     y = np.zeros((*shape[:2], shape[2] // 2, shape[3] // 2), np.float32)
     for _ in range(50):  # what writes past the end of an array shows up later
-        assert kernels.max_pool2d_route(y, x, pool, pool, (0, 0), False).shape == shape
-        pooled, winners = kernels.relu_max_pool2d_winners(x, pool)
+        assert kernels.max_pool2d(x, *window).shape == y.shape
+        pooled, winners = kernels.relu_max_pool2d_winners(x, *window)
         assert pooled.shape == winners.shape == y.shape
-        assert kernels.route_winners(y, winners, pool).shape == shape
+        assert kernels.route_winners(y, winners, shape, *window).shape == shape
+
+
+@pytest.mark.parametrize("name", ["max_pool2d", "relu_max_pool2d", "max_pool2d_winners", "relu_max_pool2d_winners"])
+def test_no_window_fits_into_an_image_without_pixels(name):
+    for module in (kernels, reference):
+        with pytest.raises(ValueError, match="no window of kernel_size 2 fits into size 0"):
+            getattr(module, name)(np.zeros((2, 3, 0, 4), np.float32), (2, 2), (2, 2), (0, 0), False)
 
 
 @pytest.mark.compiled
@@ -146,7 +193,7 @@ def test_without_images_channels_or_pixels_there_is_nothing_to_do(shape):
 def test_bands_of_a_large_image_do_not_part_its_windows(shape):
     x, window = images(shape), ((2, 2), (2, 2), (0, 0), False)
     y = reference.max_pool2d(x, *window)
-    assert_array_equal(kernels.max_pool2d_route(y, x, *window), reference.max_pool2d_route(y, x, *window))
+    assert_array_equal(route(y, x, window), route(y, x, window, reference))
 
 
 @pytest.mark.compiled
@@ -160,8 +207,8 @@ def test_any_number_of_threads_gives_the_same_bytes(shape):
             r.tobytes()
             for r in (
                 kernels.max_pool2d(x, *WINDOW),
-                kernels.max_pool2d_route(g, x, *WINDOW),
-                kernels.max_pool2d_collect(x, x, *WINDOW),
+                route(g, x, WINDOW),
+                collect(x, x, WINDOW),
                 kernels.avg_pool2d(x, *WINDOW, True),
                 kernels.avg_pool2d_grad(g, x.shape, *WINDOW, True),
             )
@@ -181,9 +228,13 @@ def test_one_compilation_serves_every_memory_layout():
     for lay_out in LAYOUTS.values():
         for part in (x, x[:1, :2, :5]):
             g = kernels.max_pool2d(lay_out(part), *WINDOW)
-            kernels.max_pool2d_route(lay_out(g), lay_out(part), *WINDOW)
-    for function in (pool._max_rows, pool._max_parallel, pool._route_bands, pool._route_parallel):
-        types = [signature[0].dtype for signature in function.compiled.signatures]
+            route(lay_out(g), lay_out(part), WINDOW)
+            collect(lay_out(part), lay_out(part), WINDOW)
+    for function in (
+        pool._max_rows, pool._max_parallel, winners._pool_images, winners._pool_parallel, winners._hand_out_images,
+        winners._hand_out_parallel, winners._collect_images, winners._collect_parallel,
+    ):  # fmt: skip
+        types = [tuple(getattr(a, "dtype", None) for a in signature) for signature in function.compiled.signatures]
         assert len(types) == len(set(types))
 
 
@@ -191,7 +242,7 @@ def test_inputs_are_left_alone():
     x = images((1, 2, 6, 6))
     before = x.copy()
     g = kernels.max_pool2d(x, *WINDOW)
-    kernels.max_pool2d_route(g, x, *WINDOW)
+    route(g, x, WINDOW)
     kernels.avg_pool2d(x, *WINDOW, False)
     assert_array_equal(x, before)
     assert x.flags.writeable and g.flags.writeable

@@ -86,16 +86,31 @@ def test_a_convolution_by_hand():
 
 def test_max_pooling_by_hand():
     assert_array_equal(reference.max_pool2d(IMAGE, (2, 2), (2, 2), (0, 0), False), [[[[6, 8], [14, 16]]]])
-    dx = reference.max_pool2d_route(np.ones((1, 1, 3, 3)), IMAGE, (2, 2), (1, 1), (0, 0), False)
+    window = (2, 2), (1, 1), (0, 0), False
+    y, winners = reference.max_pool2d_winners(IMAGE, *window)
+    assert_array_equal(y[0, 0, :, 0], IMAGE[0, 0, 1:, 1])
+    assert (winners == 3).all()
+    dx = reference.route_winners(np.ones((1, 1, 3, 3)), winners, IMAGE.shape, *window)
     assert_array_equal(dx[0, 0, :2], [[0, 0, 0, 0], [0, 1, 1, 1]])
 
 
 def test_the_first_of_equals_wins_and_the_last_nan():
     ones = np.ones((1, 1, 2, 2))
-    g = np.full((1, 1, 1, 1), 5.0)
-    assert_array_equal(reference.max_pool2d_route(g, ones, (2, 2), (2, 2), (0, 0), False), [[[[5, 0], [0, 0]]]])
+    g, window = np.full((1, 1, 1, 1), 5.0), ((2, 2), (2, 2), (0, 0), False)
+
+    def routed():
+        return reference.route_winners(g, reference.max_pool2d_winners(ones, *window)[1], ones.shape, *window)
+
+    assert_array_equal(routed(), [[[[5, 0], [0, 0]]]])
     ones[0, 0, 0, 0] = ones[0, 0, 1, 0] = np.nan
-    assert_array_equal(reference.max_pool2d_route(g, ones, (2, 2), (2, 2), (0, 0), False), [[[[0, 0], [5, 0]]]])
+    assert_array_equal(routed(), [[[[0, 0], [5, 0]]]])
+
+
+def test_behind_a_rectifier_nobody_wins_where_nothing_is_positive():
+    x, window = np.array([[[[-1.0, 0, 2, 3], [1, 3, np.nan, 4]]]]), ((1, 2), (1, 2), (0, 0), False)
+    y, winners = reference.relu_max_pool2d_winners(x, *window)
+    assert_array_equal(y, [[[[0, 3], [3, np.nan]]]])
+    assert_array_equal(winners, [[[[255, 1], [1, 255]]]])
 
 
 def test_average_divides_by_what_counts():
@@ -128,6 +143,7 @@ def test_the_dtype_that_comes_in_goes_out(dtype):
     x = IMAGE.astype(dtype)
     window = (2, 2), (2, 2), (0, 0), False
     y, w = x[:, :, :2, :2], x[:, :, :3, :3]
+    _, winners = reference.max_pool2d_winners(x, *window)
     results = [
         reference.conv2d(x, w, x[0, 0, 0, :1], (1, 1), (0, 0), (1, 1), 1),
         reference.conv2d_input_grad(y, w, x.shape, (1, 1), (0, 0), (1, 1), 1),
@@ -137,8 +153,8 @@ def test_the_dtype_that_comes_in_goes_out(dtype):
         reference.channel_affine(x, *3 * [x[0, :, 0, 0]]),
         reference.channel_dot(x, x, x[0, :, 0, 0]),
         reference.max_pool2d(x, *window),
-        reference.max_pool2d_route(y, x, *window),
-        reference.max_pool2d_collect(x, x, *window),
+        reference.route_winners(y, winners, x.shape, *window),
+        reference.collect_winners(x, winners, *window),
         reference.avg_pool2d(x, *window, True),
         reference.avg_pool2d_grad(y, x.shape, *window, True),
         reference.relu(x),

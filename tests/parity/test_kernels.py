@@ -56,12 +56,14 @@ def test_max_pooling(configuration, memory_format, special):
         return
     y, (expected, winners) = both
     assert_array_equal(y, expected.detach().numpy())
+    y, taps = kernels.max_pool2d_winners(x, *window, ceil_mode)
+    assert_array_equal(y, expected.detach().numpy())
     g = np.random.default_rng(1).integers(-9, 10, y.shape).astype(np.float64)
     expected.backward(to_torch(g, memory_format))
-    assert_array_equal(kernels.max_pool2d_route(g, x, *window, ceil_mode), x_torch.grad.numpy())
+    assert_array_equal(kernels.route_winners(g, taps, x.shape, *window, ceil_mode), x_torch.grad.numpy())
     v = np.random.default_rng(2).normal(size=x.shape)
     read = np.take_along_axis(v.reshape(*x.shape[:2], -1), winners.flatten(2).numpy(), 2).reshape(y.shape)
-    assert_array_equal(kernels.max_pool2d_collect(v, x, *window, ceil_mode), read)
+    assert_array_equal(kernels.collect_winners(v, taps, *window, ceil_mode), read)
 
 
 @given(configurations(), FORMATS, st.booleans())

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minigrad.kernels.geometry import pool_output_shape
-from minigrad.kernels.reference.simple import relu, relu_gate
+from minigrad.kernels.reference.simple import relu
 from minigrad.kernels.reference.windows import crop, pad, tap
 
 
@@ -41,18 +41,35 @@ def winners(x, kernel_size, stride, padding, ceil_mode):
 
 def max_pool2d(x, kernel_size, stride, padding, ceil_mode):
     """Take the largest value of each window; settings as in `winners`. (N, C, H, W) -> (N, C, OH, OW)."""
-    return max_pool2d_collect(x, x, kernel_size, stride, padding, ceil_mode)
+    return max_pool2d_winners(x, kernel_size, stride, padding, ceil_mode)[0]
 
 
-def max_pool2d_route(g, x, kernel_size, stride, padding, ceil_mode):
+def max_pool2d_winners(x, kernel_size, stride, padding, ceil_mode):
+    """The largest value of each window, and the `winners` in the smaller of uint8 and uint32 that has room for them."""
+    winner = winners(x, kernel_size, stride, padding, ceil_mode)
+    return collect_winners(x, winner, kernel_size, stride, padding, ceil_mode), winner.astype(kind(kernel_size))
+
+
+def relu_max_pool2d(x, kernel_size, stride, padding, ceil_mode):
+    """Rectify, then pool; settings as in `winners`. (N, C, H, W) -> (N, C, OH, OW)."""
+    return max_pool2d(relu(x), kernel_size, stride, padding, ceil_mode)
+
+
+def relu_max_pool2d_winners(x, kernel_size, stride, padding, ceil_mode):
+    """`relu_max_pool2d`, and the winners: nobody, the largest number of their type, where none is positive."""
+    y, winner = max_pool2d_winners(relu(x), kernel_size, stride, padding, ceil_mode)
+    return y, np.where(y > 0, winner, np.iinfo(winner.dtype).max)
+
+
+def route_winners(g, winners, input_shape, kernel_size, stride, padding, ceil_mode):
     """Send each output's gradient to the input that won its window: the gradient of `max_pool2d`.
 
     Parameters
     ----------
-    g : ndarray
+    g, winners : ndarray
         ``(N, C, OH, OW)``.
-    x : ndarray
-        ``(N, C, H, W)``, what was pooled.
+    input_shape : tuple of int
+        ``(N, C, H, W)``, of what was pooled.
     kernel_size, stride, padding, ceil_mode
         As in `winners`.
 
@@ -61,45 +78,39 @@ def max_pool2d_route(g, x, kernel_size, stride, padding, ceil_mode):
     ndarray
         ``(N, C, H, W)``: an input that won several overlapping windows gets the sum, a loser zero.
     """
-    winner, out = winners(x, kernel_size, stride, padding, ceil_mode), g.shape[2:]
-    dx = pad(np.zeros(x.shape, g.dtype), kernel_size, stride, padding, (1, 1), out)
+    out = g.shape[2:]
+    dx = pad(np.zeros(input_shape, g.dtype), kernel_size, stride, padding, (1, 1), out)
     for i, j in np.ndindex(*kernel_size):
-        tap(dx, i, j, stride, (1, 1), out)[...] += np.where(winner == i * kernel_size[1] + j, g, 0)
-    return crop(dx, padding, x.shape)
+        tap(dx, i, j, stride, (1, 1), out)[...] += np.where(winners == i * kernel_size[1] + j, g, 0)
+    return crop(dx, padding, input_shape)
 
 
-def max_pool2d_collect(v, x, kernel_size, stride, padding, ceil_mode):
-    """Read another array at the inputs that won: the transpose of `max_pool2d_route`, and its gradient.
+def collect_winners(v, winners, kernel_size, stride, padding, ceil_mode):
+    """Read another array at the inputs that won: the transpose of `route_winners`, and its gradient.
 
     Parameters
     ----------
-    v, x : ndarray
-        ``(N, C, H, W)``: what to read, and what was pooled.
+    v, winners : ndarray
+        ``(N, C, H, W)`` and ``(N, C, OH, OW)``.
     kernel_size, stride, padding, ceil_mode
         As in `winners`.
 
     Returns
     -------
     ndarray
-        ``(N, C, OH, OW)``.
+        ``(N, C, OH, OW)``, zero where nobody won.
     """
-    winner = winners(x, kernel_size, stride, padding, ceil_mode)
-    y, out = np.empty(winner.shape, v.dtype), winner.shape[2:]
+    y, out = np.zeros(winners.shape, v.dtype), winners.shape[2:]
     padded = pad(v, kernel_size, stride, padding, (1, 1), out)
     for i, j in np.ndindex(*kernel_size):
-        wins = winner == i * kernel_size[1] + j
+        wins = winners == i * kernel_size[1] + j
         y[wins] = tap(padded, i, j, stride, (1, 1), out)[wins]
     return y
 
 
-def relu_max_pool2d(x, kernel_size, stride, padding, ceil_mode):
-    """Rectify, then pool; settings as in `winners`. (N, C, H, W) -> (N, C, OH, OW)."""
-    return max_pool2d(relu(x), kernel_size, stride, padding, ceil_mode)
-
-
-def relu_max_pool2d_route(g, x, kernel_size, stride, padding, ceil_mode):
-    """The gradient of `relu_max_pool2d`, for g (N, C, OH, OW) and what was rectified and pooled, x (N, C, H, W)."""
-    return relu_gate(max_pool2d_route(g, relu(x), kernel_size, stride, padding, ceil_mode), x)
+def kind(kernel_size):
+    """The type of the winners of windows of that size."""
+    return np.uint8 if np.prod(kernel_size) <= np.iinfo(np.uint8).max else np.uint32
 
 
 def window_areas(input_shape, kernel_size, stride, padding, out, count_include_pad):
