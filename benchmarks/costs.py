@@ -29,12 +29,9 @@ COSTS = {
     "matmul": Cost(lambda y, a, b, *_: 2 * y.size * len(b)),
     "relu": Cost(lambda y, x: y.size),
     "relu_gate": Cost(lambda dx, g, x: dx.size),
-    "conv2d_relu_max_pool2d": Cost(
-        lambda made, x, w, b, _, pool: _window(pool) * made[0].size * (2 * w[0].size + 1)),
-    "conv2d_relu_max_pool2d_grads": Cost(
-        lambda grads, x, winners, g, pool, *_: _window(pool) * g.size * (2 * grads[0][0].size + 1)),
-    "conv2d_relu_max_pool2d_input_grad": Cost(
-        lambda dx, g, winners, pool, w, *_: _window(pool) * g.size * (2 * w[0].size + 1)),
+    "conv2d_relu_max_pool2d": Cost(lambda made, x, w, *_: 4 * made[0].size * (2 * w[0].size + 1)),
+    "conv2d_relu_max_pool2d_grads": Cost(lambda grads, x, winners, g, *_: 4 * g.size * (2 * grads[0][0].size + 1)),
+    "conv2d_relu_max_pool2d_input_grad": Cost(lambda dx, g, winners, w, *_: 4 * g.size * (2 * w[0].size + 1)),
     "concat_channels": Cost(lambda y, *_: y.size),
     "cross_entropy": Cost(lambda losses, x, q: 6 * x.size),
     "cross_entropy_grad": Cost(lambda dx, g, x, q: 6 * x.size),

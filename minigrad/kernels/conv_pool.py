@@ -1,4 +1,4 @@
-"""A convolution, a rectifier and a max-pool in one pass: the images between them are never in memory.
+"""A convolution, a rectifier and a 2 x 2 max-pool in one pass: the images between them are never in memory.
 
 The first convolution of a network is cheap, for its images have few channels, but what it makes is the largest array
 of all: for 64 digits 6.4 MB, written once, read for the pool, read again on the way back. Here a thread convolves one
@@ -19,12 +19,12 @@ from minigrad.kernels.conv import conv2d_input_grad, convolve_block
 from minigrad.kernels.conv_grad import add_products, correlation
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
 from minigrad.kernels.pack import in_place
+from minigrad.kernels.pairs import POOL, add_up_pairs, hand_out_pairs, pool_pairs
 from minigrad.kernels.plan import forward_axes, make_plan
 from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.weights import filters_first, filters_last, read_only
-from minigrad.kernels.windows import window_settings
-from minigrad.kernels.winners import NOBODY, add_up, hand_out, pool_rows, route_winners
+from minigrad.kernels.winners import route_winners
 
 FAN_IN = 32  # multiplications an output number may cost, if it is to be made again when somebody asks for it
 IMAGE_BYTES = 1024 * 1024  # an image of the convolution, which should stay in a core's own cache
@@ -45,14 +45,13 @@ def is_cheap(weight_shape):
     return prod(weight_shape[1:]) <= FAN_IN
 
 
-def by_tiles(weight_shape, dtype, stride, padding, dilation, groups, pool=winograd_pool.POOL):
-    """Whether a convolution and a pool of this size are what `winograd_pool` knows."""
-    fits = pool == winograd_pool.POOL and max(padding) <= 2
-    return fits and winograd.pays(weight_shape, dtype, stride, dilation, groups)
+def by_tiles(weight_shape, dtype, stride, padding, dilation, groups):
+    """Whether a convolution is one that `winograd_pool` knows."""
+    return max(padding) <= 2 and winograd.pays(weight_shape, dtype, stride, dilation, groups)
 
 
-def conv2d_relu_max_pool2d(x, weight, bias, window, pool):
-    """Convolve, rectify and pool, where the pool `leaves_no_gaps`.
+def conv2d_relu_max_pool2d(x, weight, bias, window):
+    """Convolve, rectify and pool, where two by two windows cover what is convolved (`pairs.are_pairs`).
 
     Parameters
     ----------
@@ -62,36 +61,34 @@ def conv2d_relu_max_pool2d(x, weight, bias, window, pool):
         ``(O, C / groups, kh, kw)``, and ``(O,)`` or None.
     window : tuple
         stride, padding, dilation and groups of the convolution.
-    pool : tuple of (int, int)
-        The pool's height and width.
 
     Returns
     -------
     (ndarray, ndarray)
-        What was pooled, ``(N, O, PH, PW)``, and the winners, uint8 of the same shape: ``i * kernel_width + j`` for tap
-        (i, j) of the window. Both channels-last.
+        What was pooled, ``(N, O, PH, PW)``, and the winners, uint8 of the same shape, as in `relu_max_pool2d_winners`.
+        Both channels-last.
     """
     stride, padding, dilation, groups = window
-    if by_tiles(weight.shape, x.dtype, *window, pool):
+    if by_tiles(weight.shape, x.dtype, *window):
         y, winners = winograd_pool.convolve(channels_last(x), filters_last(weight), bias, padding)
         return as_nchw(y), as_nchw(winners)
     rows, columns = forward_axes(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     (images, channels, _, _), out_channels = x.shape, len(weight)
-    shape = images, out_channels, rows.count // pool[0], columns.count // pool[1]
+    shape = images, out_channels, rows.count // 2, columns.count // 2
     y, winners = empty_channels_last(shape, x.dtype), empty_channels_last(shape, np.uint8)
     if y.size:
         plan = make_plan(rows, columns, channels, channels // groups, out_channels)
         bias = np.zeros(out_channels, x.dtype) if bias is None else np.ascontiguousarray(bias)
         run_queue(
-            _convolve_and_pool_images, _convolve_and_pool, y.size * prod(pool) * len(plan.taps) * plan.run,
-            y, winners, _side_by_side(pool), channels_last(x),
+            _convolve_and_pool_images, _convolve_and_pool, y.size * prod(POOL) * len(plan.taps) * plan.run,
+            y, winners, channels_last(x),
             *in_place(filters_last(weight), out_channels, out_channels // groups), read_only(bias),
             (rows.span, rows.count, columns.count), groups, *plan,
         )  # fmt: skip
     return as_nchw(y), as_nchw(winners)
 
 
-def conv2d_relu_max_pool2d_grads(x, winners, g, pool, weight_shape, stride, padding, dilation, groups):
+def conv2d_relu_max_pool2d_grads(x, winners, g, weight_shape, stride, padding, dilation, groups):
     """Give the gradients of `conv2d_relu_max_pool2d` with respect to weight and bias.
 
     Parameters
@@ -100,8 +97,6 @@ def conv2d_relu_max_pool2d_grads(x, winners, g, pool, weight_shape, stride, padd
         ``(N, C, H, W)``, any strides: what was convolved.
     winners, g : ndarray
         ``(N, O, PH, PW)``: who won, and the cotangent of what was pooled.
-    pool : tuple of (int, int)
-        The window's height and width.
     weight_shape : tuple of int
         ``(O, C / groups, kh, kw)``.
     stride, padding, dilation, groups
@@ -113,27 +108,25 @@ def conv2d_relu_max_pool2d_grads(x, winners, g, pool, weight_shape, stride, padd
         ``(O, C / groups, kh, kw)``, in the memory order of `weight_layout`, and ``(O,)``.
     """
     x, winners, g = channels_last(x), _writeable(winners), channels_last(g)
-    if by_tiles(weight_shape, x.dtype, stride, padding, dilation, groups, pool):
+    if by_tiles(weight_shape, x.dtype, stride, padding, dilation, groups):
         dw, total = winograd_pool.weight_grad(x, g, winners, padding)
         return filters_first(dw), total
     images, height, width, filters = g.shape
-    out = images, height * pool[0], width * pool[1], filters
+    out = images, 2 * height, 2 * width, filters
     plan = correlation(x, out, weight_shape, stride, padding, dilation, groups, blocks=1)
     sums = np.zeros((threads(), filters))
     if x.size and g.size:
-        _correlate_winners(x, winners, g, _side_by_side(pool), sums, plan.dw, plan.frames, *plan.offsets)
+        _correlate_winners(x, winners, g, sums, plan.dw, plan.frames, *plan.offsets)
     return filters_first(plan.total()), sums.sum(0).astype(g.dtype)
 
 
-def conv2d_relu_max_pool2d_input_grad(g, winners, pool, weight, input_shape, stride, padding, dilation, groups):
+def conv2d_relu_max_pool2d_input_grad(g, winners, weight, input_shape, stride, padding, dilation, groups):
     """Give the gradient of `conv2d_relu_max_pool2d` with respect to what was convolved.
 
     Parameters
     ----------
     g, winners : ndarray
         ``(N, O, PH, PW)``: the cotangent of what was pooled, and who won.
-    pool : tuple of (int, int)
-        The pool's height and width.
     weight : ndarray
         ``(O, C / groups, kh, kw)``.
     input_shape : tuple of int
@@ -146,17 +139,12 @@ def conv2d_relu_max_pool2d_input_grad(g, winners, pool, weight, input_shape, str
     ndarray
         ``(N, C, H, W)``, channels-last in memory.
     """
-    if by_tiles(weight.shape, g.dtype, stride, padding, dilation, groups, pool) and 0 not in input_shape:
+    if by_tiles(weight.shape, g.dtype, stride, padding, dilation, groups) and 0 not in input_shape:
         g, winners = channels_last(g), _writeable(winners)
         return as_nchw(winograd_pool.input_grad(g, winners, filters_last(weight), padding))
-    shape = *g.shape[:2], g.shape[2] * pool[0], g.shape[3] * pool[1]
-    routed = route_winners(g, winners, shape, pool, pool, (0, 0), False)
+    images, filters, height, width = g.shape
+    routed = route_winners(g, winners, (images, filters, 2 * height, 2 * width), POOL, POOL, (0, 0), False)
     return conv2d_input_grad(routed, weight, input_shape, stride, padding, dilation, groups)
-
-
-def _side_by_side(pool):
-    """The settings of windows of this size that leave no gaps."""
-    return window_settings(pool, pool, (0, 0))
 
 
 def _writeable(winners):
@@ -166,19 +154,19 @@ def _writeable(winners):
 
 @parallel_kernel
 def _convolve_and_pool(
-    queue, y, winners, window, x, w, w_group, w_panel, w_row, bias, sizes, groups, edges, taps, run, x_rows, y_rows,
+    queue, y, winners, x, w, w_group, w_panel, w_row, bias, sizes, groups, edges, taps, run, x_rows, y_rows,
     pitch, team,
 ):  # fmt: skip
     for _ in numba.prange(team):
         _convolve_and_pool_images(
-            queue, y, winners, window, x, w, w_group, w_panel, w_row, bias, sizes, groups, edges, taps, run, x_rows,
+            queue, y, winners, x, w, w_group, w_panel, w_row, bias, sizes, groups, edges, taps, run, x_rows,
             y_rows, pitch,
         )  # fmt: skip
 
 
 @subroutine
 def _convolve_and_pool_images(
-    queue, y, winners, window, x, w, w_group, w_panel, w_row, bias, sizes, groups, edges, taps, run, x_rows, y_rows,
+    queue, y, winners, x, w, w_group, w_panel, w_row, bias, sizes, groups, edges, taps, run, x_rows, y_rows,
     pitch,
 ):  # fmt: skip
     """One thread's work: images, as long as there are any; `sizes`: rows of a frame, rows and columns of the result."""
@@ -190,24 +178,24 @@ def _convolve_and_pool_images(
             convolved.reshape(-1), x, n, 0, len(x_rows), w, w_group, w_panel, w_row, bias, frame, groups, edges, taps,
             run, x_rows, y_rows, pitch,
         )  # fmt: skip
-        pool_rows(convolved, y[n], winners[n], True, NOBODY, window, 0, y.shape[1])
+        pool_pairs(convolved, y[n], winners[n], True, 0, y.shape[1])
         n = take(queue)
 
 
 @parallel_kernel
-def _correlate_winners(x, winners, g, window, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch):
+def _correlate_winners(x, winners, g, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch):
     for thread in numba.prange(len(frames)):
         _correlate_images(
-            np.int64(thread), x, winners, g, window, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch
+            np.int64(thread), x, winners, g, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch
         )
 
 
 @subroutine
-def _correlate_images(thread, x, winners, g, window, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch):
+def _correlate_images(thread, x, winners, g, sums, dw, frames, groups, edges, steps, x_rows, y_rows, pitch):
     """One thread's share of the images."""
     (_, height, width, filters), team = g.shape, len(frames)
-    image = np.empty((height * window[0], width * window[1], filters), g.dtype)
+    image = np.empty((2 * height, 2 * width, filters), g.dtype)
     for n in range(thread * len(g) // team, (thread + 1) * len(g) // team):
-        hand_out(image, g[n], winners[n], window, 0, height)
+        hand_out_pairs(image, g[n], winners[n], 0, height)
         add_products(dw[thread], x, n, 0, image, frames[thread], groups, edges, steps, x_rows, y_rows, pitch)
-        add_up(sums[thread], g[n], winners[n])
+        add_up_pairs(sums[thread], g[n], winners[n])

@@ -2,11 +2,25 @@
 
 A row of the pool belongs to a pair of rows of the image. `each_window` walks along it and hands a vector of channels of
 one window after the other to a function, which finds the largest number (`largest_of_four`) and the winner
-(`largest_and_winner_of_four`) or is told the winner (`hand_out_window`).
+(`largest_and_winner_of_four`) or is told the winner (`hand_out_window`). Winners are what `winners` says they are.
+
+Kernels that go from a convolution to its pool know no other windows: `pool_pairs`, `hand_out_pairs` and `add_up_pairs`
+are for them, one image at a time.
 """
+
+import numpy as np
 
 from minigrad.kernels._jit import inlined_kernel
 from minigrad.kernels.lanes import choose, every, first, lane_count, load, spread, store, wide
+from minigrad.kernels.subroutine import subroutine
+
+POOL = 2, 2
+NOBODY = np.uint8(255)
+
+
+def are_pairs(shape, kernel_size, stride, padding, ceil_mode):
+    """Whether the windows of a pool are such and cover images (N, C, H, W)."""
+    return kernel_size == stride == POOL and padding == (0, 0) and shape[2] % 2 == shape[3] % 2 == 0
 
 
 @inlined_kernel
@@ -54,8 +68,8 @@ def largest_of_four(at, left, right, lanes, operands):
 
 @inlined_kernel
 def largest_and_winner_of_four(at, left, right, lanes, operands):
-    """Write the largest number and its tap; if `rectified`, zero and `nobody` where it is not positive."""
-    up, low, y, winners, rectified, nobody = operands
+    """Write the largest number and its tap; if `rectified`, zero and `NOBODY` where it is not positive."""
+    up, low, y, winners, rectified = operands
     best, two, three, four = _play(up, low, left, right, lanes)
     tap = choose(two, spread(winners.dtype.type(1), lanes), spread(winners.dtype.type(0), lanes))
     tap = choose(three, spread(winners.dtype.type(2), lanes), tap)
@@ -64,7 +78,7 @@ def largest_and_winner_of_four(at, left, right, lanes, operands):
         zero = spread(y.dtype.type(0), lanes)
         positive = best > zero
         best = choose(positive | (best != best), best, zero)
-        tap = choose(positive, tap, spread(nobody, lanes))
+        tap = choose(positive, tap, spread(winners.dtype.type(NOBODY), lanes))
     store(y, at, lanes, best)
     store(winners, at, lanes, tap)
 
@@ -91,3 +105,34 @@ def _play(up, low, left, right, lanes):
     best = choose(three, c, best)
     four = (d > best) | (d != d)
     return choose(four, d, best), two, three, four
+
+
+@subroutine
+def pool_pairs(image, y, winners, rectified, first_row, last_row):
+    """Pool an image (H, W, C) for some rows of y (OH, OW, C), and note who won."""
+    for r in range(first_row, last_row):
+        operands = image[2 * r], image[2 * r + 1], y[r], winners[r], rectified
+        each_window(largest_and_winner_of_four, y[r], operands)
+
+
+@subroutine
+def hand_out_pairs(image, g, winners, first_row, last_row):
+    """Write some rows of g (OH, OW, C) where their winners are in an image, and zeros elsewhere."""
+    for r in range(first_row, last_row):
+        each_window(hand_out_window, g[r], (g[r], winners[r], image[2 * r], image[2 * r + 1]))
+
+
+@subroutine
+def add_up_pairs(sums, g, winners):
+    """Add the cotangents that have a winner, channel by channel: a row in its own precision, rows in float64."""
+    columns, channels = g.shape[1:]
+    zero, total = g.dtype.type(0), np.empty(channels, g.dtype)
+    for r in range(g.shape[0]):
+        given, winner = g[r], winners[r]
+        total[:] = 0
+        for s in range(columns):
+            for c in range(channels):
+                u = given[s, c]
+                total[c] += u if winner[s, c] != NOBODY else zero
+        for c in range(channels):
+            sums[c] += total[c]

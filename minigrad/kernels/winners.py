@@ -5,7 +5,10 @@ several NaNs the last, as in PyTorch. Windows of more taps than a byte can numbe
 
 Networks mostly pool what a rectifier gives, and the largest rectified number is the largest number, rectified. So
 `relu_max_pool2d_winners` reads the numbers *before* the rectifier: what that would write, and what its gate would, is
-never in memory. There a window with nothing positive in it, or with a NaN, has no winner (`NOBODY`): the gate is shut.
+never in memory. There a window with nothing positive in it, or with a NaN, has no winner: the gate is shut. The largest
+number of the winners' type says so, 255.
+
+The usual windows, two by two and side by side, have a way of their own (`pairs`), all others another (`overlap`).
 """
 
 from math import prod
@@ -18,17 +21,9 @@ from minigrad.kernels.geometry import pool_output_shape
 from minigrad.kernels.lanes import each_vector
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
 from minigrad.kernels.overlap import collect, gather, largest_and_winner
-from minigrad.kernels.pairs import each_window, hand_out_window, in_pairs, largest_and_winner_of_four
+from minigrad.kernels.pairs import hand_out_pairs, in_pairs, pool_pairs
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.windows import first_window, run, span, window_settings
-
-NOBODY = np.uint8(255)
-
-
-def leaves_no_gaps(out_shape, kernel_size, stride, padding, ceil_mode):
-    """Whether a pool's windows lie side by side and cover an image, and their taps can be numbered in a byte."""
-    whole = out_shape[2] % kernel_size[0] == out_shape[3] % kernel_size[1] == 0
-    return whole and stride == kernel_size and padding == (0, 0) and _kind(kernel_size) is np.uint8
 
 
 def max_pool2d_winners(x, kernel_size, stride, padding, ceil_mode):
@@ -53,7 +48,7 @@ def max_pool2d_winners(x, kernel_size, stride, padding, ceil_mode):
 def relu_max_pool2d_winners(x, kernel_size, stride, padding, ceil_mode):
     """Rectify, then pool, and say who won; arguments and results as in `max_pool2d_winners`.
 
-    Where no number of a window is positive, or one is NaN, the winner is the largest number of its type: nobody.
+    Where no number of a window is positive, or one is NaN, nobody wins: the largest number of the winners' type.
     """
     return _pooled(x, True, kernel_size, stride, padding, ceil_mode)
 
@@ -77,7 +72,7 @@ def route_winners(g, winners, input_shape, kernel_size, stride, padding, ceil_mo
     """
     dx = empty_channels_last(input_shape, g.dtype)
     operands = channels_last(g), channels_last(winners), window_settings(kernel_size, stride, padding)
-    run(_hand_out_images, _hand_out_parallel, dx.size, g.shape[0] * g.shape[2], dx, *operands)
+    run(_hand_out_rows, _hand_out_parallel, dx.size, g.shape[0] * g.shape[2], dx, *operands)
     return as_nchw(dx)
 
 
@@ -98,7 +93,7 @@ def collect_winners(v, winners, kernel_size, stride, padding, ceil_mode):
     """
     y = empty_channels_last(winners.shape, v.dtype)
     operands = channels_last(v), channels_last(winners), window_settings(kernel_size, stride, padding)
-    run(_collect_images, _collect_parallel, v.size, y.shape[0] * y.shape[1], y, *operands)
+    run(_collect_rows, _collect_parallel, v.size, y.shape[0] * y.shape[1], y, *operands)
     return as_nchw(y)
 
 
@@ -112,57 +107,47 @@ def _pooled(x, rectified, kernel_size, stride, padding, ceil_mode):
     kind = _kind(kernel_size)
     y, winners, nobody = empty_channels_last(shape, x.dtype), empty_channels_last(shape, kind), kind(np.iinfo(kind).max)
     operands = channels_last(x), y, winners, rectified, nobody, window_settings(kernel_size, stride, padding)
-    run(_pool_images, _pool_parallel, x.size, y.shape[0] * y.shape[1], *operands)
+    run(_pool_rows, _pool_parallel, x.size, y.shape[0] * y.shape[1], *operands)
     return as_nchw(y), as_nchw(winners)
 
 
 @subroutine
-def pool_rows(image, y, winners, rectified, nobody, window, first, last):
-    """Pool an image (H, W, C) for the rows from `first` to `last` of y, and note who won."""
+def _pool_rows(x, y, winners, rectified, nobody, window, first, last):
     kh, kw, sh, sw, ph, pw = window
-    height, width, channels = image.shape
-    pairs = in_pairs(window, y, image)
-    for r in range(first, last):
-        top, bottom = span(r, kh, sh, ph, height)
-        if pairs and bottom - top == 2:
-            operands = image[top], image[top + 1], y[r], winners[r], rectified, nobody
-            each_window(largest_and_winner_of_four, y[r], operands)
-            continue
-        for s in range(y.shape[1]):
-            left, right = span(s, kw, sw, pw, width)
-            place = (top, bottom, left, right), kw, (r * sh - ph) * kw + s * sw - pw
-            operands = image, y[r], winners[r], s * channels, rectified, nobody, place
-            each_vector(largest_and_winner, image[0, 0], operands)
-
-
-@subroutine
-def _pool_images(x, y, winners, rectified, nobody, window, first, last):
+    height, width, channels = x.shape[1:]
     for row in range(first, last):
         n, r = row // y.shape[1], row % y.shape[1]
-        pool_rows(x[n], y[n], winners[n], rectified, nobody, window, r, r + 1)
+        top, bottom = span(r, kh, sh, ph, height)
+        if in_pairs(window, y[n], x[n]) and bottom - top == 2:
+            pool_pairs(x[n], y[n], winners[n], rectified, r, r + 1)
+            continue
+        for s in range(y.shape[2]):
+            left, right = span(s, kw, sw, pw, width)
+            place = (top, bottom, left, right), kw, (r * sh - ph) * kw + s * sw - pw
+            operands = x[n], y[n, r], winners[n, r], s * channels, rectified, nobody, place
+            each_vector(largest_and_winner, x[n, 0, 0], operands)
 
 
 @parallel_kernel
 def _pool_parallel(x, y, winners, rectified, nobody, window, tasks, parts):
     for t in prange(parts):
         part = np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts
-        _pool_images(x, y, winners, rectified, nobody, window, part[0], part[1])
+        _pool_rows(x, y, winners, rectified, nobody, window, part[0], part[1])
 
 
 @subroutine
-def hand_out(image, g, winners, window, first, last):
-    """Write g (OH, OW, C) where its winners are in an image, and zeros elsewhere, for rows `first` to `last` of g.
+def _hand_out_rows(dx, g, winners, window, first, last):
+    """Write what some rows of g send to the rows of images that are theirs.
 
-    To a row of g belong the rows of the image from where its windows begin to where the next one's do, so that each is
-    written once, with what all windows that reach it send there.
+    To a row of g belong the rows from where its windows begin to where the next one's do, so that each is written
+    once, with all that windows which reach it send there.
     """
     kh, kw, sh, sw, ph, pw = window
-    height, width, channels = image.shape
-    rows, columns = g.shape[:2]
-    pairs = in_pairs(window, g, image) and 2 * rows == height and 2 * columns == width
-    for r in range(first, last):
-        if pairs:
-            each_window(hand_out_window, g[r], (g[r], winners[r], image[2 * r], image[2 * r + 1]))
+    height, width, rows, columns = *dx.shape[1:3], *g.shape[1:3]
+    for row in range(first, last):
+        n, r = row // rows, row % rows
+        if in_pairs(window, g[n], dx[n]) and 2 * rows == height and 2 * columns == width:
+            hand_out_pairs(dx[n], g[n], winners[n], r, r + 1)
             continue
         begin, end = max(r * sh - ph, 0) if r else 0, (r + 1) * sh - ph if r + 1 < rows else height
         for h in range(begin, end):
@@ -170,25 +155,18 @@ def hand_out(image, g, winners, window, first, last):
             for w in range(width):
                 left, right = first_window(w, kw, sw, pw), min((w + pw) // sw + 1, columns)
                 place = (top, bottom, left, right), (h + ph) * kw + w + pw, sh * kw, sw
-                each_vector(gather, image[h, w], (image[h, w], g, winners, place))
-
-
-@subroutine
-def _hand_out_images(dx, g, winners, window, first, last):
-    for row in range(first, last):
-        n, r = row // g.shape[1], row % g.shape[1]
-        hand_out(dx[n], g[n], winners[n], window, r, r + 1)
+                each_vector(gather, dx[n, h, w], (dx[n, h, w], g[n], winners[n], place))
 
 
 @parallel_kernel
 def _hand_out_parallel(dx, g, winners, window, tasks, parts):
     for t in prange(parts):
         part = np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts
-        _hand_out_images(dx, g, winners, window, part[0], part[1])
+        _hand_out_rows(dx, g, winners, window, part[0], part[1])
 
 
 @subroutine
-def _collect_images(y, v, winners, window, first, last):
+def _collect_rows(y, v, winners, window, first, last):
     kh, kw, sh, sw, ph, pw = window
     height, width, channels = v.shape[1:]
     for row in range(first, last):
@@ -204,20 +182,5 @@ def _collect_images(y, v, winners, window, first, last):
 def _collect_parallel(y, v, winners, window, tasks, parts):
     for t in prange(parts):
         part = np.int64(t) * tasks // parts, (np.int64(t) + 1) * tasks // parts
-        _collect_images(y, v, winners, window, part[0], part[1])
+        _collect_rows(y, v, winners, window, part[0], part[1])
 
-
-@subroutine
-def add_up(sums, g, winners):
-    """Add the cotangents that have a winner, channel by channel: a row in its own precision, rows in float64."""
-    columns, channels = g.shape[1:]
-    zero, total = g.dtype.type(0), np.empty(channels, g.dtype)
-    for r in range(g.shape[0]):
-        given, winner = g[r], winners[r]
-        total[:] = 0
-        for s in range(columns):
-            for c in range(channels):
-                u = given[s, c]
-                total[c] += u if winner[s, c] != NOBODY else zero
-        for c in range(channels):
-            sums[c] += total[c]

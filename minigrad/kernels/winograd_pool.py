@@ -11,11 +11,10 @@ import numpy as np
 from minigrad.kernels import winograd
 from minigrad.kernels._jit import parallel_kernel, threads
 from minigrad.kernels.frame import fill_frame
+from minigrad.kernels.pairs import add_up_pairs, hand_out_pairs, pool_pairs
 from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.stretch import shrink
 from minigrad.kernels.subroutine import subroutine
-from minigrad.kernels.windows import window_settings
-from minigrad.kernels.winners import NOBODY, add_up, hand_out, pool_rows
 from minigrad.kernels.winograd import (
     PLANES,
     convolve_block,
@@ -26,9 +25,6 @@ from minigrad.kernels.winograd import (
     share,
     take_inputs,
 )
-
-POOL = 2, 2
-_WINDOW = window_settings(POOL, POOL, (0, 0))
 
 
 def convolve(x, w, bias, padding):
@@ -101,14 +97,13 @@ def _convolve_blocks(queue, y, x, winners, pooled, u, bias, v_rows, m_rows, bloc
         else:
             above, below = max(top, 0) // 2, min(top + 2 * down + 3, 2 * x.shape[1]) // 2  # the windows in the frame
             source = rows[: 2 * (below - above)]
-            hand_out(source, x[image, above:below], winners[image, above:below], _WINDOW, 0, below - above)
+            hand_out_pairs(source, x[image, above:below], winners[image, above:below], 0, below - above)
             images = source.reshape(1, len(source), rows.shape[1], channels)
             fill_frame(frame, images, 0, top - 2 * above, -padding[1], 2 * down + 2, columns)
             block = y[image, 2 * first : 2 * last]
         convolve_block(block, frame, channels, u, bias, v, m, v_rows, m_rows)
         if pooled:
-            kept = y[image, first:last], winners[image, first:last]
-            pool_rows(block, kept[0], kept[1], True, NOBODY, _WINDOW, 0, down)
+            pool_pairs(block, y[image, first:last], winners[image, first:last], True, 0, down)
         item = take(queue)
 
 
@@ -129,6 +124,6 @@ def _correlate_routed_blocks(thread, x, g, winners, du, sums, v_rows, u_rows, bl
         fill_frame(frame, x, image, 2 * first - padding[0], -padding[1], 2 * down + 2, 2 * across + 2)
         take_inputs(v, v.size // channels // PLANES, frame, channels, down, across)
         routed = frame[: 4 * down * across * filters].reshape(2 * down, 2 * across, filters)
-        hand_out(routed, given, won, _WINDOW, 0, down)
+        hand_out_pairs(routed, given, won, 0, down)
         correlate_block(du[thread], frame, down, across, v, h, channels, filters, v_rows, u_rows)
-        add_up(sums[thread], given, won)
+        add_up_pairs(sums[thread], given, won)

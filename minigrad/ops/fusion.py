@@ -10,7 +10,7 @@ from .. import kernels
 from ..deferred import fusion, read, waiting
 from ..kernels.conv_pool import by_tiles, is_cheap
 from ..kernels.layout import as_nchw, channels_last
-from ..kernels.winners import leaves_no_gaps
+from ..kernels.pairs import are_pairs
 from ..tensor import recording
 from .activation import Gate, ReLU
 from .conv import ChannelSum, Conv2d, Conv2dInput, Conv2dWeight
@@ -25,10 +25,10 @@ def rectify_and_pool(pool, y):
     if rectified is None:
         return None
     (z,) = rectified
-    convolved = waiting(z, Conv2d) if leaves_no_gaps(y.shape, *pool.window) else None
-    if convolved and _joins(z, z.op, convolved[1].shape, pool.kernel_size):
+    convolved = waiting(z, Conv2d) if are_pairs(y.shape, *pool.window) else None
+    if convolved and _joins(z, z.op, convolved[1].shape):
         x, weight, *bias = map(read, convolved)
-        pooled, winners = kernels.conv2d_relu_max_pool2d(x, weight, *(bias or [None]), z.op.window, pool.kernel_size)
+        pooled, winners = kernels.conv2d_relu_max_pool2d(x, weight, *(bias or [None]), z.op.window)
     elif recording.get():
         pooled, winners = kernels.relu_max_pool2d_winners(read(z), *pool.window)
     else:
@@ -61,21 +61,21 @@ def route_and_gate(gate, g, x):
 @fusion(Conv2dInput)
 def route_gate_and_convolve(transposed, g, weight):
     """conv2d_input_grad(gate(route(h, relu(y)), y), weight)"""
-    h, winners, pool, _ = _gated(g)
-    if winners is None or not by_tiles(weight.shape, g.dtype, *transposed.window, pool):
+    h, winners, _ = _gated(g)
+    if winners is None or not by_tiles(weight.shape, g.dtype, *transposed.window):
         return None
     return kernels.conv2d_relu_max_pool2d_input_grad(
-        h, winners, pool, read(weight), transposed.input_shape, *transposed.window)
+        h, winners, read(weight), transposed.input_shape, *transposed.window)
 
 
 @fusion(Conv2dWeight)
 def route_gate_and_correlate(correlate, x, g):
     """conv2d_weight_grad(x, gate(route(h, relu(y)), y)); the gradient of the bias comes for free."""
-    h, winners, pool, z = _gated(g)
-    if winners is None or not _joins(z, correlate, correlate.weight_shape, pool):
+    h, winners, z = _gated(g)
+    if winners is None or not _joins(z, correlate, correlate.weight_shape):
         return None
     dw, g.channel_sum = kernels.conv2d_relu_max_pool2d_grads(
-        read(x), winners, h, pool, correlate.weight_shape, *correlate.window)
+        read(x), winners, h, correlate.weight_shape, *correlate.window)
     return dw
 
 
@@ -85,20 +85,18 @@ def sum_of_what_was_correlated(total, g):
     return None if g.channel_sum is None else g.channel_sum.copy()
 
 
-def _joins(z, conv, weight_shape, pool):
+def _joins(z, conv, weight_shape):
     """Whether a kernel goes from a convolution to its pool in one pass, and z was not computed for other reasons."""
     cheap = is_cheap(weight_shape) and waiting(z, Conv2d) is not None
-    return cheap or by_tiles(weight_shape, z.dtype, *conv.window, pool)
+    return cheap or by_tiles(weight_shape, z.dtype, *conv.window)
 
 
 def _gated(g):
-    """(h, winners, the pool's size, z) of g = gate(route(h, relu(z)), z), if that is what g waits to be, who won is
-    known, and the windows leave no gaps; else Nones."""
+    """(h, winners, z) of g = gate(route(h, relu(z)), z), if that is what g waits to be, the windows are pairs, and who
+    won is known; else Nones."""
     routed, z = waiting(g, Gate) or (None, None)
     h, winners = _routed(routed, z)
-    if winners is None or not leaves_no_gaps(z.shape, *routed.op.window):
-        return (None,) * 4
-    return h, winners, routed.op.kernel_size, z
+    return (None,) * 3 if winners is None or not are_pairs(z.shape, *routed.op.window) else (h, winners, z)
 
 
 def _routed(g, x):

@@ -18,8 +18,11 @@ PLAIN = (1, 1), (0, 0), (1, 1), 1
 
 
 @st.composite
-def convolutions(draw):
-    """(x, weight, bias or None, g, (stride, padding, dilation, groups)): small integers, so that all sums are exact."""
+def convolutions(draw, even=False):
+    """(x, weight, bias or None, g, (stride, padding, dilation, groups)): small integers, so that all sums are exact.
+
+    With `even` sides of the result, so that a 2 x 2 pool may follow.
+    """
     dtype = draw(st.sampled_from([np.float32, np.float64]))
     ranges = (1, 4), (1, 3), (0, 5), (1, 3)
     kernel_size, stride, padding, dilation = (draw(st.tuples(*[st.integers(*r)] * 2)) for r in ranges)
@@ -27,10 +30,13 @@ def convolutions(draw):
     size = [
         max(1, d * (k - 1) + 1 - 2 * p) + draw(st.integers(0, 7)) for k, p, d in zip(kernel_size, padding, dilation)
     ]
+    geometry = list(zip(kernel_size, stride, padding, dilation))
+    if even:
+        size = [n + g[1] * (conv_output_size(n, *g) % 2) for n, g in zip(size, geometry)]
     channels = groups * draw(st.integers(1, 5))
     each = draw(st.sampled_from([1, 2, 5, 8, 16, 17, 32, 33, 40]))
     shape = draw(st.integers(0, 4)), channels, *size
-    out = [conv_output_size(size[a], kernel_size[a], stride[a], padding[a], dilation[a]) for a in (0, 1)]
+    out = [conv_output_size(n, *g) for n, g in zip(size, geometry)]
     layout = LAYOUTS[draw(st.sampled_from(sorted(LAYOUTS)))]
     x = layout(draw_values(draw, shape, dtype))
     weight = draw_values(draw, (groups * each, channels // groups, *kernel_size), dtype)

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from minigrad import kernels
 from minigrad.kernels import pool, reference, winners
-from minigrad.kernels.winners import NOBODY, hand_out, pool_rows
+from minigrad.kernels.pairs import hand_out_pairs, pool_pairs
 
 from .layouts import LAYOUTS, draw_values, pools
 
@@ -118,12 +118,11 @@ def test_rows_of_vectors_end_where_the_row_ends(channels, dtype):
     g = np.ones((6, columns, channels), dtype)
     winners = np.full(g.shape, 3, np.uint8)
     image = np.full((12, 2 * columns, channels), 7, dtype)
-    window = 2, 2, 2, 2, 0, 0
-    hand_out(image, g, winners, window, rows.start, rows.stop)
+    hand_out_pairs(image, g, winners, rows.start, rows.stop)
     assert (image[:4] == 7).all() and (image[8:] == 7).all()
     assert image[4:8].sum() == g[rows].sum()
     y, noted = np.full(g.shape, 7, dtype), np.full(g.shape, 77, np.uint8)
-    pool_rows(image, y, noted, True, NOBODY, window, rows.start, rows.stop)
+    pool_pairs(image, y, noted, True, rows.start, rows.stop)
     for untouched in (slice(0, 2), slice(4, 6)):
         assert (y[untouched] == 7).all() and (noted[untouched] == 77).all()
     assert (y[rows] == 1).all() and (noted[rows] == 3).all()
@@ -231,8 +230,8 @@ def test_one_compilation_serves_every_memory_layout():
             route(lay_out(g), lay_out(part), WINDOW)
             collect(lay_out(part), lay_out(part), WINDOW)
     for function in (
-        pool._max_rows, pool._max_parallel, winners._pool_images, winners._pool_parallel, winners._hand_out_images,
-        winners._hand_out_parallel, winners._collect_images, winners._collect_parallel,
+        pool._max_rows, pool._max_parallel, winners._pool_rows, winners._pool_parallel, winners._hand_out_rows,
+        winners._hand_out_parallel, winners._collect_rows, winners._collect_parallel,
     ):  # fmt: skip
         types = [tuple(getattr(a, "dtype", None) for a in signature) for signature in function.compiled.signatures]
         assert len(types) == len(set(types))

@@ -66,18 +66,18 @@ def test_with_a_rectifier_and_a_pool_it_is_the_three_in_turn(case, data):
     x, weight, bias, _, padding = case
     if data.draw(st.booleans()):
         x = np.where(x == 3, np.float32(np.nan), x)
-    window, pool = settings(padding), (2, 2)
+    window = settings(padding)
     assert conv_pool.by_tiles(weight.shape, x.dtype, *window)
     convolved = kernels.conv2d(x, weight, bias, *window)
-    y, winners = kernels.conv2d_relu_max_pool2d(x, weight, bias, window, pool)
+    y, winners = kernels.conv2d_relu_max_pool2d(x, weight, bias, window)
     expected = kernels.relu_max_pool2d_winners(convolved, *SIDE_BY_SIDE)
     for ours, theirs in zip((y, winners), expected, strict=True):
         assert_array_equal(ours, theirs)
     g, x = draw_values(data.draw, y.shape, np.float32), np.nan_to_num(x)
     routed = kernels.route_winners(g, winners, convolved.shape, *SIDE_BY_SIDE)
-    dx = kernels.conv2d_relu_max_pool2d_input_grad(g, winners, pool, weight, x.shape, *window)
+    dx = kernels.conv2d_relu_max_pool2d_input_grad(g, winners, weight, x.shape, *window)
     assert_array_equal(dx, kernels.conv2d_input_grad(routed, weight, x.shape, *window))
-    dw, total = kernels.conv2d_relu_max_pool2d_grads(x, winners, g, pool, weight.shape, *window)
+    dw, total = kernels.conv2d_relu_max_pool2d_grads(x, winners, g, weight.shape, *window)
     assert_array_equal(dw, kernels.conv2d_weight_grad(x, routed, weight.shape, *window))
     assert_array_equal(total, kernels.channel_sum(routed))
 
@@ -86,11 +86,11 @@ def test_images_cut_into_blocks_are_pooled_alike():
     x, weight, bias, window = random(1, 64, 70, 50), random(64, 64, 3, 3), random(64), settings((1, 1))
     assert winograd.cut((1, 70, 50, 64), 64, team=2) > 2
     expected = kernels.relu_max_pool2d_winners(kernels.conv2d(x, weight, bias, *window), *SIDE_BY_SIDE)
-    y, winners = kernels.conv2d_relu_max_pool2d(x, weight, bias, window, (2, 2))
+    y, winners = kernels.conv2d_relu_max_pool2d(x, weight, bias, window)
     for ours, theirs in zip((y, winners), expected, strict=True):
         assert_array_equal(ours, theirs)
     g = random(*y.shape)
-    dx = kernels.conv2d_relu_max_pool2d_input_grad(g, winners, (2, 2), weight, x.shape, *window)
+    dx = kernels.conv2d_relu_max_pool2d_input_grad(g, winners, weight, x.shape, *window)
     routed = kernels.route_winners(g, winners, (1, 64, 70, 50), *SIDE_BY_SIDE)
     assert_array_equal(dx, kernels.conv2d_input_grad(routed, weight, x.shape, *window))
 
