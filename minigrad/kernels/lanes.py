@@ -58,9 +58,9 @@ def _multiply_add_numpy(a, b, total):
     return a * b + total
 
 
-def _maximum_numpy(a, b):
-    """The larger of two, NaN if one is; of zeros either one."""
-    return np.maximum(a, b)
+def _anywhere_numpy(answers):
+    """Whether one of them is yes."""
+    return answers.any()
 
 
 def _widened_numpy(vector):
@@ -161,8 +161,12 @@ def _multiply_add_llvm(typing, a, b, total):
 
 
 @intrinsic
-def _maximum_llvm(typing, a, b):
-    return a(a, b), lambda context, at, signature, arguments: a.instructions(context, at).maximum(*arguments)
+def _anywhere_llvm(typing, answers):
+    def codegen(context, at, signature, arguments):
+        bits = ir.IntType(answers.count)
+        return at.icmp_unsigned("!=", at.bitcast(arguments[0], bits), bits(0))
+
+    return types.boolean(answers), codegen
 
 
 @intrinsic
@@ -218,7 +222,7 @@ load = _load_numpy if _off else _load_llvm
 store = _store_numpy if _off else _store_llvm
 spread = _spread_numpy if _off else _spread_llvm
 multiply_add = _multiply_add_numpy if _off else _multiply_add_llvm
-maximum = _maximum_numpy if _off else _maximum_llvm
+anywhere = _anywhere_numpy if _off else _anywhere_llvm
 widened = _widened_numpy if _off else _widened_llvm
 choose = np.where if _off else _choose_llvm
 

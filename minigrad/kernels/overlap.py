@@ -11,19 +11,14 @@ kernel_width + j``, is a row's number times `kernel_width`, and a column's, less
 import numpy as np
 
 from minigrad.kernels._jit import inlined_kernel
-from minigrad.kernels.lanes import choose, load, maximum, spread, store
+from minigrad.kernels.lanes import anywhere, choose, load, spread, store
 
 
 @inlined_kernel
 def largest(c, lanes, operands):
     """Write the largest number of a window of an image, or `floor` if none is above it, to y at `at`."""
-    image, y, at, floor, (top, bottom, left, right) = operands
-    width, channels = image.shape[1:]
-    best = spread(y.dtype.type(-np.inf), lanes)
-    for h in range(top, bottom):
-        for w in range(left, right):
-            value = load(image, (h * width + w) * channels + c, lanes)
-            best = maximum(best, value)
+    image, y, at, floor, window = operands
+    best, _ = _contest(c, lanes, image, window, 0, 0, np.int64(0))
     smallest = spread(floor, lanes)
     store(y, at + c, lanes, choose((best > smallest) | (best != best), best, smallest))
 
@@ -32,16 +27,7 @@ def largest(c, lanes, operands):
 def largest_and_winner(c, lanes, operands):
     """Write the largest number of a window and its tap; if `rectified`, zero and `nobody` where it is not positive."""
     image, y, winners, at, rectified, nobody, (window, kernel_width, corner) = operands
-    top, bottom, left, right = window
-    width, channels = image.shape[1:]
-    best = load(image, (top * width + left) * channels + c, lanes)
-    winner = spread(winners.dtype.type(top * kernel_width + left - corner), lanes)
-    for h in range(top, bottom):
-        for w in range(left, right):
-            value = load(image, (h * width + w) * channels + c, lanes)
-            tap = spread(winners.dtype.type(h * kernel_width + w - corner), lanes)
-            winner = choose((value > best) | (value != value), tap, winner)
-            best = maximum(best, value)
+    best, winner = _contest(c, lanes, image, window, kernel_width, corner, nobody)
     if rectified:
         zero = spread(y.dtype.type(0), lanes)
         positive = best > zero
@@ -79,3 +65,31 @@ def collect(c, lanes, operands):
             tap = spread(winners.dtype.type(h * kernel_width + w - corner), lanes)
             found = choose(winner == tap, load(image, (h * width + w) * channels + c, lanes), found)
     store(y, at + c, lanes, found)
+
+
+@inlined_kernel
+def _contest(c, lanes, image, window, kernel_width, corner, nobody):
+    """The largest number of a window, and its tap, of the type of `nobody`.
+
+    A comparison that minds NaNs takes two or three instructions, so it waits until the sum says that there are any.
+    """
+    top, bottom, left, right = window
+    width, channels = image.shape[1:]
+    number = type(nobody)
+    best = load(image, (top * width + left) * channels + c, lanes)
+    winner, total = spread(number(top * kernel_width + left - corner), lanes), spread(image.dtype.type(0), lanes)
+    for h in range(top, bottom):
+        for w in range(left, right):
+            value = load(image, (h * width + w) * channels + c, lanes)
+            beats = value > best
+            best = choose(beats, value, best)
+            winner = choose(beats, spread(number(h * kernel_width + w - corner), lanes), winner)
+            total = total + value
+    if anywhere(total != total):
+        for h in range(top, bottom):
+            for w in range(left, right):
+                value = load(image, (h * width + w) * channels + c, lanes)
+                unknown = value != value
+                best = choose(unknown, value, best)
+                winner = choose(unknown, spread(number(h * kernel_width + w - corner), lanes), winner)
+    return best, winner

@@ -108,10 +108,6 @@ class Vectors:
         """a * b + total, rounded once where the machine can."""
         return self._call("fmuladd", self.type, a, b, total)
 
-    def maximum(self, a, b):
-        """The larger of two, NaN if one is; of zeros either one."""
-        return self._call("maximum", self.type, a, b, fastmath=("nsz",))
-
     def spread(self, value):
         """The same number in every lane."""
         nothing = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
@@ -163,7 +159,7 @@ class Vectors:
     def _seen(self, pointer):
         return self.at.bitcast(pointer, self.type.as_pointer())
 
-    def _call(self, name, result, *values, fastmath=()):
+    def _call(self, name, result, *values):
         signature = ir.FunctionType(result, [value.type for value in values])
         name = f"llvm.{name}.v{self.lanes}{self.kind}"
-        return self.at.call(get_or_insert_function(self.at.module, signature, name), values, fastmath=fastmath)
+        return self.at.call(get_or_insert_function(self.at.module, signature, name), values)
