@@ -11,7 +11,7 @@ from collections import Counter
 
 import numpy as np
 
-from minigrad import ops, tape
+from minigrad import kernels, ops, tape
 from minigrad.autodiff import place
 
 _LINEAR = (
@@ -195,7 +195,8 @@ def _at_change_of_rectified_winner(op, x):
 
 
 def _of_windows(op, x):
-    return lambda v: ops.MaxPoolCollect(*op.window).forward(v, x)
+    winners = kernels.max_pool2d_winners(x, *op.window)[1]
+    return lambda v: kernels.collect_winners(v, winners, *op.window)
 
 
 def _of_axes(op, x):
