@@ -1,11 +1,11 @@
-"""Pools of any windows, which may overlap: a vector of channels of one window, or of one pixel, at a time.
+"""Pools of any windows, which may overlap: a vector of channels of one window at a time.
 
 A loop over channels inside of loops over a window's taps would read and write the largest number so far, and who won,
-once for each tap. Here both stay in registers until all taps have been seen. On the way back each pixel adds up what
-the windows that reach it send there, and is written once: no zeros first, and no window's sums read again.
+once for each tap. Here both stay in registers until all taps have been seen. The way back reads no image: it goes from
+pixel to pixel and adds what the windows that reach it send there, while the pixel is in the nearest cache.
 
-`window` is (top, bottom, left, right): rows and columns of the image, or of the pool. A tap's number, ``i *
-kernel_width + j``, is a row's number times `kernel_width`, and a column's, less what both make for the window's corner.
+`window` is (top, bottom, left, right): rows and columns of the image. A tap's number, ``i * kernel_width + j``, is a
+row's number times `kernel_width`, and a column's, less what both make for the window's corner.
 """
 
 import numpy as np
@@ -38,19 +38,12 @@ def largest_and_winner(c, lanes, operands):
 
 
 @inlined_kernel
-def gather(c, lanes, operands):
-    """Write what windows of g send to a pixel: it is tap ``number - r * down - s * right`` of window (r, s)."""
-    pixel, g, winners, (window, number, down, across) = operands
-    top, bottom, left, right = window
-    columns, channels = g.shape[1:]
-    zero = spread(g.dtype.type(0), lanes)
-    total = zero
-    for r in range(top, bottom):
-        for s in range(left, right):
-            at = (r * columns + s) * channels + c
-            won = load(winners, at, lanes) == spread(winners.dtype.type(number - r * down - s * across), lanes)
-            total = total + choose(won, load(g, at, lanes), zero)
-    store(pixel, c, lanes, total)
+def send(c, lanes, operands):
+    """Add what g has at `source` to the image at `target`, where that is what won: the `tap` of its window."""
+    image, target, g, winners, source, tap = operands
+    won = load(winners, source + c, lanes) == spread(winners.dtype.type(tap), lanes)
+    sent = choose(won, load(g, source + c, lanes), spread(g.dtype.type(0), lanes))
+    store(image, target + c, lanes, load(image, target + c, lanes) + sent)
 
 
 @inlined_kernel

@@ -20,7 +20,7 @@ from minigrad.kernels._jit import parallel_kernel
 from minigrad.kernels.geometry import pool_output_shape
 from minigrad.kernels.lanes import each_vector
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
-from minigrad.kernels.overlap import collect, gather, largest_and_winner
+from minigrad.kernels.overlap import collect, largest_and_winner, send
 from minigrad.kernels.pairs import hand_out_pairs, in_pairs, pool_pairs
 from minigrad.kernels.subroutine import subroutine
 from minigrad.kernels.windows import first_window, run, span, window_settings
@@ -139,23 +139,32 @@ def _pool_parallel(x, y, winners, rectified, nobody, window, tasks, parts):
 def _hand_out_rows(dx, g, winners, window, first, last):
     """Write what some rows of g send to the rows of images that are theirs.
 
-    To a row of g belong the rows from where its windows begin to where the next one's do, so that each is written
-    once, with all that windows which reach it send there.
+    To a row of g belong the rows from where its windows begin to where the next one's do, so that threads share them
+    out; windows of other rows of g reach them, too. `left` and `right` are the windows that reach a pixel.
     """
     kh, kw, sh, sw, ph, pw = window
-    height, width, rows, columns = *dx.shape[1:3], *g.shape[1:3]
+    (height, width, channels), (rows, columns) = dx.shape[1:], g.shape[1:3]
     for row in range(first, last):
-        n, r = row // rows, row % rows
-        if in_pairs(window, g[n], dx[n]) and 2 * rows == height and 2 * columns == width:
-            hand_out_pairs(dx[n], g[n], winners[n], r, r + 1)
+        n, own = row // rows, row % rows
+        image, given, winner = dx[n], g[n], winners[n]
+        if in_pairs(window, given, image) and 2 * rows == height and 2 * columns == width:
+            hand_out_pairs(image, given, winner, own, own + 1)
             continue
-        begin, end = max(r * sh - ph, 0) if r else 0, (r + 1) * sh - ph if r + 1 < rows else height
+        begin, end = max(own * sh - ph, 0) if own else 0, (own + 1) * sh - ph if own + 1 < rows else height
         for h in range(begin, end):
             top, bottom = first_window(h, kh, sh, ph), min((h + ph) // sh + 1, rows)
+            left = right = 0
+            image[h] = 0
             for w in range(width):
-                left, right = first_window(w, kw, sw, pw), min((w + pw) // sw + 1, columns)
-                place = (top, bottom, left, right), (h + ph) * kw + w + pw, sh * kw, sw
-                each_vector(gather, dx[n, h, w], (dx[n, h, w], g[n], winners[n], place))
+                while right < columns and right * sw - pw <= w:
+                    right += 1
+                while left < right and left * sw - pw + kw <= w:
+                    left += 1
+                for r in range(top, bottom):
+                    for s in range(left, right):
+                        tap = (h + ph - r * sh) * kw + w + pw - s * sw
+                        target, source = (h * width + w) * channels, (r * columns + s) * channels
+                        each_vector(send, image[0, 0], (image, target, given, winner, source, tap))
 
 
 @parallel_kernel
