@@ -238,7 +238,7 @@ class Op:
     *xs)` returns one thunk (or None, for an input that has no derivative) per input; a thunk takes nothing and gives
     the derivative of sum(g * y) with respect to that input. It is written in Tensors and ops, so derivatives of
     derivatives come for free, and only the thunks somebody asks for are ever run. A vjp may use the settings, `y` and
-    the inputs; nothing else is saved.
+    the inputs; nothing else is saved, but for a note (`ops.note`) of what would have to be found in them again.
 
     Attributes
     ----------

@@ -58,6 +58,11 @@ def _multiply_add_numpy(a, b, total):
     return a * b + total
 
 
+def _tainted_numpy(total, value):
+    """A vector that is NaN where `total` or `value` is, and maybe where both are infinite: their sum."""
+    return np.where(value != value, value, total)
+
+
 def _anywhere_numpy(answers):
     """Whether one of them is yes."""
     return answers.any()
@@ -161,6 +166,11 @@ def _multiply_add_llvm(typing, a, b, total):
 
 
 @intrinsic
+def _tainted_llvm(typing, total, value):
+    return total(total, value), lambda context, at, signature, arguments: at.fadd(*arguments)
+
+
+@intrinsic
 def _anywhere_llvm(typing, answers):
     def codegen(context, at, signature, arguments):
         bits = ir.IntType(answers.count)
@@ -222,6 +232,7 @@ load = _load_numpy if _off else _load_llvm
 store = _store_numpy if _off else _store_llvm
 spread = _spread_numpy if _off else _spread_llvm
 multiply_add = _multiply_add_numpy if _off else _multiply_add_llvm
+tainted = _tainted_numpy if _off else _tainted_llvm
 anywhere = _anywhere_numpy if _off else _anywhere_llvm
 widened = _widened_numpy if _off else _widened_llvm
 choose = np.where if _off else _choose_llvm

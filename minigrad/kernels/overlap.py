@@ -1,24 +1,24 @@
 """Pools of any windows, which may overlap: a vector of channels of one window at a time.
 
 A loop over channels inside of loops over a window's taps would read and write the largest number so far, and who won,
-once for each tap. Here both stay in registers until all taps have been seen. The way back reads no image: it goes from
+once for each tap. Here both stay in registers until all taps have been seen. The gradient reads no image: it goes from
 pixel to pixel and adds what the windows that reach it send there, while the pixel is in the nearest cache.
 
-`window` is (top, bottom, left, right): rows and columns of the image. A tap's number, ``i * kernel_width + j``, is a
-row's number times `kernel_width`, and a column's, less what both make for the window's corner.
+`place` is (top, bottom, left, right): a window's rows and columns in the image. A tap's number, ``i * kernel_width +
+j``, is a row's number times `kernel_width`, and a column's, less what both make for the window's `corner`.
 """
 
 import numpy as np
 
 from minigrad.kernels._jit import inlined_kernel
-from minigrad.kernels.lanes import anywhere, choose, load, spread, store
+from minigrad.kernels.lanes import anywhere, choose, load, spread, store, tainted
 
 
 @inlined_kernel
 def largest(c, lanes, operands):
     """Write the largest number of a window of an image, or `floor` if none is above it, to y at `at`."""
-    image, y, at, floor, window = operands
-    best, _ = _contest(c, lanes, image, window, 0, 0, np.int64(0))
+    image, y, at, floor, place = operands
+    best, _ = _contest(c, lanes, image, place, 0, 0, np.int64(0))  # nobody asks for the tap
     smallest = spread(floor, lanes)
     store(y, at + c, lanes, choose((best > smallest) | (best != best), best, smallest))
 
@@ -26,8 +26,8 @@ def largest(c, lanes, operands):
 @inlined_kernel
 def largest_and_winner(c, lanes, operands):
     """Write the largest number of a window and its tap; if `rectified`, zero and `nobody` where it is not positive."""
-    image, y, winners, at, rectified, nobody, (window, kernel_width, corner) = operands
-    best, winner = _contest(c, lanes, image, window, kernel_width, corner, nobody)
+    image, y, winners, at, rectified, nobody, (place, kernel_width, corner) = operands
+    best, winner = _contest(c, lanes, image, place, kernel_width, corner, nobody)
     if rectified:
         zero = spread(y.dtype.type(0), lanes)
         positive = best > zero
@@ -49,8 +49,8 @@ def send(c, lanes, operands):
 @inlined_kernel
 def collect(c, lanes, operands):
     """Write what an image holds where the winner of a window is, to y at `at`."""
-    image, y, winners, at, (window, kernel_width, corner) = operands
-    top, bottom, left, right = window
+    image, y, winners, at, (place, kernel_width, corner) = operands
+    top, bottom, left, right = place
     width, channels = image.shape[1:]
     winner, found = load(winners, at + c, lanes), spread(y.dtype.type(0), lanes)
     for h in range(top, bottom):
@@ -61,12 +61,13 @@ def collect(c, lanes, operands):
 
 
 @inlined_kernel
-def _contest(c, lanes, image, window, kernel_width, corner, nobody):
+def _contest(c, lanes, image, place, kernel_width, corner, nobody):
     """The largest number of a window, and its tap, of the type of `nobody`.
 
-    A comparison that minds NaNs takes two or three instructions, so it waits until the sum says that there are any.
+    A comparison that minds NaNs takes two or three instructions, so it waits until the sum says that there may be any:
+    it is NaN then, or where there are infinities of both signs.
     """
-    top, bottom, left, right = window
+    top, bottom, left, right = place
     width, channels = image.shape[1:]
     number = type(nobody)
     best = load(image, (top * width + left) * channels + c, lanes)
@@ -77,7 +78,7 @@ def _contest(c, lanes, image, window, kernel_width, corner, nobody):
             beats = value > best
             best = choose(beats, value, best)
             winner = choose(beats, spread(number(h * kernel_width + w - corner), lanes), winner)
-            total = total + value
+            total = tainted(total, value)
     if anywhere(total != total):
         for h in range(top, bottom):
             for w in range(left, right):

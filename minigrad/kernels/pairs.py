@@ -19,7 +19,7 @@ NOBODY = np.uint8(255)
 
 
 def are_pairs(shape, kernel_size, stride, padding, ceil_mode):
-    """Whether the windows of a pool are such and cover images (N, C, H, W)."""
+    """Whether the windows of a pool are such and cover images (N, C, H, W), so that `ceil_mode` makes no difference."""
     return kernel_size == stride == POOL and padding == (0, 0) and shape[2] % 2 == shape[3] % 2 == 0
 
 

@@ -1,12 +1,12 @@
-"""Who wins the windows of a max-pool: a byte for each window, all that the way back needs.
+"""Who wins the windows of a max-pool: mostly a byte for each window, all that the way back needs.
 
 The byte is the tap of the window, ``i * kernel_width + j``. Of equal numbers the first wins, in row-major order, of
-several NaNs the last, as in PyTorch. Windows of more taps than a byte can number have four bytes.
+several NaNs the last, as in PyTorch. Windows of more taps than a byte can number have four bytes, or eight.
 
 Networks mostly pool what a rectifier gives, and the largest rectified number is the largest number, rectified. So
 `relu_max_pool2d_winners` reads the numbers *before* the rectifier: what that would write, and what its gate would, is
 never in memory. There a window with nothing positive in it, or with a NaN, has no winner: the gate is shut. The largest
-number of the winners' type says so, 255.
+number of the winners' type, 255 for a byte, says so.
 
 The usual windows, two by two and side by side, have a way of their own (`pairs`), all others another (`overlap`).
 """
@@ -39,8 +39,8 @@ def max_pool2d_winners(x, kernel_size, stride, padding, ceil_mode):
     Returns
     -------
     (ndarray, ndarray)
-        `max_pool2d`, and the winners, uint8 (uint32 for 255 taps and more) of the same shape: ``i * kernel_width + j``
-        for tap (i, j) of the window. Both channels-last.
+        `max_pool2d`, and the winners, uint8 (uint32 or uint64 if it has no room for them) of the same shape: ``i *
+        kernel_width + j`` for tap (i, j) of the window. Both channels-last.
     """
     return _pooled(x, False, kernel_size, stride, padding, ceil_mode)
 
@@ -99,7 +99,7 @@ def collect_winners(v, winners, kernel_size, stride, padding, ceil_mode):
 
 def _kind(kernel_size):
     """The type of the winners of such windows: it has a number for each tap, and one for nobody."""
-    return np.uint8 if prod(kernel_size) <= np.iinfo(np.uint8).max else np.uint32
+    return next(kind for kind in (np.uint8, np.uint32, np.uint64) if prod(kernel_size) <= np.iinfo(kind).max)
 
 
 def _pooled(x, rectified, kernel_size, stride, padding, ceil_mode):
@@ -123,8 +123,8 @@ def _pool_rows(x, y, winners, rectified, nobody, window, first, last):
             continue
         for s in range(y.shape[2]):
             left, right = span(s, kw, sw, pw, width)
-            place = (top, bottom, left, right), kw, (r * sh - ph) * kw + s * sw - pw
-            operands = x[n], y[n, r], winners[n, r], s * channels, rectified, nobody, place
+            taps = (top, bottom, left, right), kw, (r * sh - ph) * kw + s * sw - pw
+            operands = x[n], y[n, r], winners[n, r], s * channels, rectified, nobody, taps
             each_vector(largest_and_winner, x[n, 0, 0], operands)
 
 
@@ -183,8 +183,8 @@ def _collect_rows(y, v, winners, window, first, last):
         top, bottom = span(r, kh, sh, ph, height)
         for s in range(y.shape[2]):
             left, right = span(s, kw, sw, pw, width)
-            place = (top, bottom, left, right), kw, (r * sh - ph) * kw + s * sw - pw
-            each_vector(collect, v[n, 0, 0], (v[n], y[n, r], winners[n, r], s * channels, place))
+            taps = (top, bottom, left, right), kw, (r * sh - ph) * kw + s * sw - pw
+            each_vector(collect, v[n, 0, 0], (v[n], y[n, r], winners[n, r], s * channels, taps))
 
 
 @parallel_kernel

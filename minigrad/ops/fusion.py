@@ -33,7 +33,7 @@ def rectify_and_pool(pool, y):
         pooled, winners = kernels.relu_max_pool2d_winners(read(z), *pool.window)
     else:
         return kernels.relu_max_pool2d(read(z), *pool.window)
-    pool.note(y, winners)
+    pool.known.write(y, winners)
     return pooled
 
 
@@ -107,4 +107,4 @@ def _routed(g, x):
         return None, None
     h = as_nchw(channels_last(read(operands[0])))
     g.operands = h, operands[1]  # once, for those who come next
-    return h, g.op.noted(operands[1])
+    return h, g.op.given.read(operands[1])

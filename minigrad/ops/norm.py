@@ -12,6 +12,7 @@ from .. import kernels
 from ..tensor import Op, Tensor
 from .composed import by_formula
 from .conv import ChannelSum
+from .note import Note
 from .reduce import Sum
 from .shape import SumTo
 
@@ -93,17 +94,17 @@ class BatchNormTraining(Op):
     """`BatchNorm` by the mean and variance of x (N, C, H, W) itself."""
     memory = "new"
     eps: float = 1e-5
-    known: dict = field(default_factory=dict, repr=False)  # the array it was applied to last, and its moments
+    known: Note = field(default_factory=Note, repr=False)  # the moments of what it was applied to last
 
     def forward(self, x, *affine):
         y, moments = kernels.batch_norm(x, *(affine or (None, None)), self.eps)
-        self.known["of"] = x, moments
+        self.known.write(x, moments)
         return y
 
     def moments(self, x):
         """Mean and variance, (2, C), of an array that nobody has written to since it was applied to it."""
-        array, moments = self.known.get("of", (None, None))
-        return moments if array is x else kernels.channel_moments(x)
+        moments = self.known.read(x)
+        return kernels.channel_moments(x) if moments is None else moments
 
     def vjp(self, g, y, x, *affine):
         @cache

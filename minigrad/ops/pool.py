@@ -1,8 +1,8 @@
 """Pooling. A max-pool's derivative is a route: each window sends its cotangent to its winner.
 
 MaxPool2d reads the winners' values; its vjp MaxPoolRoute sends values to the winners; the vjp of that,
-MaxPoolCollect, reads other values at the winners; and MaxPoolCollect's vjp is MaxPoolRoute. Who won is noted in the
-first of them, a byte for each window, and handed on: to find it again would be to read x again.
+MaxPoolCollect, reads other values at the winners; and MaxPoolCollect's vjp is MaxPoolRoute. Who won, a byte for each
+window, is noted where a tape is recorded and handed from each to the next: to find it again would be to read x again.
 """
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +10,7 @@ from functools import cached_property
 from .. import kernels
 from ..tensor import Op, recording
 from .arguments import of_unseen_images
+from .note import Note
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,42 +28,41 @@ class _Windows(Op):
 
 
 @dataclass(frozen=True, eq=False)
-class _Contest(_Windows):
-    """Windows that have winners, which are noted where a gradient may be asked for."""
-    known: dict = field(default_factory=dict, repr=False)  # for a window, what it was applied to last, and who won
-
-    def note(self, x, winners):
-        """Remember who won in an array, or in one that waits."""
-        self.known[self.window] = x, winners
-
-    def noted(self, x):
-        """The winners in just this array, which nobody has written to since, or None."""
-        contested, winners = self.known.get(self.window, (None, None))
-        return winners if contested is x else None
-
-    def winners(self, x):
-        """The winners in an array, noted or found again."""
-        noted = self.noted(x)
-        return kernels.max_pool2d_winners(x, *self.window)[1] if noted is None else noted
-
-
-@dataclass(frozen=True, eq=False)
-class MaxPool2d(_Contest):
+class MaxPool2d(_Windows):
     """The largest value of each window of x (N, C, H, W); the first one in reading order wins a tie."""
+    known: Note = field(default_factory=Note, repr=False)  # who won in what it was applied to last
 
     def forward(self, x):
         if not recording.get():
+            self.known.clear()
             return kernels.max_pool2d(x, *self.window)
         y, winners = kernels.max_pool2d_winners(x, *self.window)
-        self.note(x, winners)
+        self.known.write(x, winners)
         return y
 
     def vjp(self, g, y, x):
-        return (lambda: MaxPoolRoute(*self.window, self.known)(g, x),)
+        return (lambda: MaxPoolRoute(*self.window, self.known.copy())(g, x),)
 
 
 @dataclass(frozen=True, eq=False)
-class MaxPoolRoute(_Contest):
+class _AmongWinners(_Windows):
+    """What needs to know who won in x."""
+    given: Note = field(default_factory=Note, repr=False)  # who won in what it will be applied to first
+    known: Note = field(default_factory=Note, repr=False)  # and in what it was applied to last
+
+    def winners(self, x):
+        """Who won, as it was told, or finds out itself: the next time the same array may hold other numbers."""
+        winners = self.given.read(x)
+        self.given.clear()
+        if winners is None:
+            _, winners = kernels.max_pool2d_winners(x, *self.window)
+        if recording.get():
+            self.known.write(x, winners)
+        return winners
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPoolRoute(_AmongWinners):
     """g, of the pooled shape, sent to the winners in x and added up where windows overlap."""
     may_wait = of_unseen_images
 
@@ -70,18 +70,18 @@ class MaxPoolRoute(_Contest):
         return kernels.route_winners(g, self.winners(x), x.shape, *self.window)
 
     def vjp(self, h, y, g, x):
-        return lambda: MaxPoolCollect(*self.window, self.known)(h, x), None
+        return lambda: MaxPoolCollect(*self.window, self.known.copy())(h, x), None
 
 
 @dataclass(frozen=True, eq=False)
-class MaxPoolCollect(_Contest):
+class MaxPoolCollect(_AmongWinners):
     """v, of x's shape, read where x's windows have their winners."""
 
     def forward(self, v, x):
         return kernels.collect_winners(v, self.winners(x), *self.window)
 
     def vjp(self, h, y, v, x):
-        return lambda: MaxPoolRoute(*self.window, self.known)(h, x), None
+        return lambda: MaxPoolRoute(*self.window, self.known.copy())(h, x), None
 
 
 @dataclass(frozen=True, eq=False)

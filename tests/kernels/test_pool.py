@@ -111,6 +111,27 @@ def test_windows_of_more_taps_than_a_byte_can_number(kernel_size, kind):
     assert (winners[0] == np.iinfo(kind).max).all() and (winners[1] != np.iinfo(kind).max).any()
 
 
+def test_each_tap_of_the_widest_windows_has_a_number_of_its_own():
+    """More than four bytes have; the windows hang over the images on all sides."""
+    x, window = images((1, 3, 8, 4)), ((8, 2**31), (1, 1), (4, 2**30), False)
+    y, winners = kernels.max_pool2d_winners(x, *window)
+    assert winners.dtype == np.uint64 and y.shape == (1, 3, 9, 5)
+    routed = kernels.route_winners(np.ones_like(y), winners, x.shape, *window)
+    assert routed.sum() == y.size
+    assert_array_equal(kernels.collect_winners(x, winners, *window), y)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("row", [[np.inf, -np.inf, 0], [3e38] * 3, [-np.inf, np.nan, np.inf], [-3e38] * 3])
+def test_sums_of_large_numbers_do_not_show(row):
+    x, window = np.array([[[row]]], np.float32), ((1, 3), (1, 3), (0, 0), False)
+    y, winners = kernels.max_pool2d_winners(x, *window)
+    expected, theirs = reference.max_pool2d_winners(x, *window)
+    assert_array_equal(y, expected)
+    assert_array_equal(winners, theirs)
+    assert_array_equal(kernels.max_pool2d(x, *window), expected)
+
+
 @pytest.mark.parametrize("channels", [1, 3, 6, 7, 8, 9, 20])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_rows_of_vectors_end_where_the_row_ends(channels, dtype):

@@ -32,8 +32,6 @@ def conv2d_relu_max_pool2d_grads(x, winners, g, weight_shape, stride, padding, d
     ----------
     x, winners, g : ndarray
         What was convolved, ``(N, C, H, W)``; who won, and the cotangent of what was pooled, ``(N, O, PH, PW)``.
-    pool : tuple of (int, int)
-        The window's height and width.
     weight_shape, stride, padding, dilation, groups
         Of the convolution.
     """

@@ -1,5 +1,7 @@
 """Pooling, tap by tap (see `windows`): the largest or the mean of each window, and where their gradients go."""
 
+from math import prod
+
 import numpy as np
 
 from minigrad.kernels.geometry import pool_output_shape
@@ -45,7 +47,7 @@ def max_pool2d(x, kernel_size, stride, padding, ceil_mode):
 
 
 def max_pool2d_winners(x, kernel_size, stride, padding, ceil_mode):
-    """The largest value of each window, and the `winners` in the smaller of uint8 and uint32 that has room for them."""
+    """The largest value of each window, and the `winners`, of the first of uint8, uint32, uint64 with room for them."""
     winner = winners(x, kernel_size, stride, padding, ceil_mode)
     return collect_winners(x, winner, kernel_size, stride, padding, ceil_mode), winner.astype(kind(kernel_size))
 
@@ -110,7 +112,7 @@ def collect_winners(v, winners, kernel_size, stride, padding, ceil_mode):
 
 def kind(kernel_size):
     """The type of the winners of windows of that size."""
-    return np.uint8 if np.prod(kernel_size) <= np.iinfo(np.uint8).max else np.uint32
+    return next(kind for kind in (np.uint8, np.uint32, np.uint64) if prod(kernel_size) <= np.iinfo(kind).max)
 
 
 def window_areas(input_shape, kernel_size, stride, padding, out, count_include_pad):
