@@ -94,7 +94,7 @@ class BatchNormTraining(Op):
     """`BatchNorm` by the mean and variance of x (N, C, H, W) itself."""
     memory = "new"
     eps: float = 1e-5
-    known: Note = field(default_factory=Note, repr=False)  # the moments of what it was applied to last
+    known: Note = field(default_factory=Note, init=False, repr=False)  # the moments of what it was applied to last
 
     def forward(self, x, *affine):
         y, moments = kernels.batch_norm(x, *(affine or (None, None)), self.eps)

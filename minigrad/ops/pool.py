@@ -30,7 +30,7 @@ class _Windows(Op):
 @dataclass(frozen=True, eq=False)
 class MaxPool2d(_Windows):
     """The largest value of each window of x (N, C, H, W); the first one in reading order wins a tie."""
-    known: Note = field(default_factory=Note, repr=False)  # who won in what it was applied to last
+    known: Note = field(default_factory=Note, init=False, repr=False)  # who won in what it was applied to last
 
     def forward(self, x):
         if not recording.get():
@@ -48,7 +48,7 @@ class MaxPool2d(_Windows):
 class _AmongWinners(_Windows):
     """What needs to know who won in x."""
     given: Note = field(default_factory=Note, repr=False)  # who won in what it will be applied to first
-    known: Note = field(default_factory=Note, repr=False)  # and in what it was applied to last
+    known: Note = field(default_factory=Note, init=False, repr=False)  # and in what it was applied to last
 
     def winners(self, x):
         """Who won, as it was told, or finds out itself: the next time the same array may hold other numbers."""

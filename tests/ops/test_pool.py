@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+from dataclasses import replace
 from weakref import ref
 
 import numpy as np
@@ -122,3 +123,13 @@ def test_second_derivatives_read_where_the_first_ones_went(monkeypatch):
     assert_array_equal(first.data, 2 * total.data * once)
     second = grad((first * v).sum(), x).data
     np.testing.assert_allclose(second, 2 * (once * v).sum() * once, rtol=1e-4)
+
+
+def test_an_op_with_other_settings_has_a_note_of_its_own():
+    x = tensor(X, requires_grad=True)
+    y = F.max_pool2d(x, 3, 2, ceil_mode=True)
+    expected = grad(y.sum(), x).data
+    other = replace(y.op, padding=(1, 1))
+    other.forward(x.data)
+    assert other.known is not y.op.known and y.op.known.read(x.data) is not other.known.read(x.data)
+    assert_array_equal(grad(y.sum(), x).data, expected)
