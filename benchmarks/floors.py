@@ -37,11 +37,10 @@ def moved(network, batch):
         if isinstance(layer.op, (ops.ReLU, ops.MaxPool2d, ops.BatchNorm)):
             x, y = (np.float32().nbytes * math.prod(shape) for shape in (layer.inputs[0], layer.output))
             found[f"{name}: forward"] = x + y
+            kept = x
             if isinstance(layer.op, ops.MaxPool2d):
-                winners = y // np.float32().nbytes
-                found[f"{name}: forward, winners noted"] = x + y + winners
-                found[f"{name}: gradient"] = y + winners + x  # its cotangent, and what x gets back
-            else:
-                found[f"{name}: gradient"] = y + 2 * x  # its cotangent and x, and what x gets back
+                kept = y // np.float32().nbytes  # who won
+                found[f"{name}: forward, winners noted"] = x + y + kept
+            found[f"{name}: gradient"] = y + kept + x  # its cotangent, what was kept, and what x gets back
     weights = sum(p.data.nbytes for p in models.create(network).parameters())
     return found | {"Adam: step": 7 * weights}  # of four arrays; but for the gradient they are written back

@@ -19,7 +19,7 @@ from minigrad.kernels.conv import conv2d_input_grad, convolve_block
 from minigrad.kernels.conv_grad import add_products, correlation
 from minigrad.kernels.layout import as_nchw, channels_last, empty_channels_last
 from minigrad.kernels.pack import in_place
-from minigrad.kernels.pairs import POOL, add_up_pairs, hand_out_pairs, pool_pairs
+from minigrad.kernels.pairs import PAIRS, add_up_pairs, hand_out_pairs, pool_pairs
 from minigrad.kernels.plan import forward_axes, make_plan
 from minigrad.kernels.queue import run_queue, take
 from minigrad.kernels.subroutine import subroutine
@@ -80,7 +80,7 @@ def conv2d_relu_max_pool2d(x, weight, bias, window):
         plan = make_plan(rows, columns, channels, channels // groups, out_channels)
         bias = np.zeros(out_channels, x.dtype) if bias is None else np.ascontiguousarray(bias)
         run_queue(
-            _convolve_and_pool_images, _convolve_and_pool, y.size * prod(POOL) * len(plan.taps) * plan.run,
+            _convolve_and_pool_images, _convolve_and_pool, 4 * y.size * len(plan.taps) * plan.run,
             y, winners, channels_last(x),
             *in_place(filters_last(weight), out_channels, out_channels // groups), read_only(bias),
             (rows.span, rows.count, columns.count), groups, *plan,
@@ -143,7 +143,7 @@ def conv2d_relu_max_pool2d_input_grad(g, winners, weight, input_shape, stride, p
         g, winners = channels_last(g), _writeable(winners)
         return as_nchw(winograd_pool.input_grad(g, winners, filters_last(weight), padding))
     images, filters, height, width = g.shape
-    routed = route_winners(g, winners, (images, filters, 2 * height, 2 * width), POOL, POOL, (0, 0), False)
+    routed = route_winners(g, winners, (images, filters, 2 * height, 2 * width), *PAIRS)
     return conv2d_input_grad(routed, weight, input_shape, stride, padding, dilation, groups)
 
 

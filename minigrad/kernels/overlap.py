@@ -12,6 +12,7 @@ import numpy as np
 
 from minigrad.kernels._jit import inlined_kernel
 from minigrad.kernels.lanes import anywhere, choose, load, spread, store, tainted
+from minigrad.kernels.windows import write_largest, write_winner
 
 
 @inlined_kernel
@@ -19,8 +20,7 @@ def largest(c, lanes, operands):
     """Write the largest number of a window of an image, or `floor` if none is above it, to y at `at`."""
     image, y, at, floor, place = operands
     best, _ = _contest(c, lanes, image, place, 0, 0, np.int64(0))  # nobody asks for the tap
-    smallest = spread(floor, lanes)
-    store(y, at + c, lanes, choose((best > smallest) | (best != best), best, smallest))
+    write_largest(y, at + c, lanes, best, floor)
 
 
 @inlined_kernel
@@ -28,13 +28,7 @@ def largest_and_winner(c, lanes, operands):
     """Write the largest number of a window and its tap; if `rectified`, zero and `nobody` where it is not positive."""
     image, y, winners, at, rectified, nobody, (place, kernel_width, corner) = operands
     best, winner = _contest(c, lanes, image, place, kernel_width, corner, nobody)
-    if rectified:
-        zero = spread(y.dtype.type(0), lanes)
-        positive = best > zero
-        best = choose(positive | (best != best), best, zero)
-        winner = choose(positive, winner, spread(nobody, lanes))
-    store(y, at + c, lanes, best)
-    store(winners, at + c, lanes, winner)
+    write_winner(y, winners, at + c, lanes, best, winner, rectified, nobody)
 
 
 @inlined_kernel

@@ -13,14 +13,15 @@ import numpy as np
 from minigrad.kernels._jit import inlined_kernel
 from minigrad.kernels.lanes import choose, every, first, lane_count, load, spread, store, wide
 from minigrad.kernels.subroutine import subroutine
+from minigrad.kernels.windows import write_largest, write_winner
 
-POOL = 2, 2
+PAIRS = (2, 2), (2, 2), (0, 0), False
 NOBODY = np.uint8(255)
 
 
 def are_pairs(shape, kernel_size, stride, padding, ceil_mode):
     """Whether the windows of a pool are such and cover images (N, C, H, W), so that `ceil_mode` makes no difference."""
-    return kernel_size == stride == POOL and padding == (0, 0) and shape[2] % 2 == shape[3] % 2 == 0
+    return (kernel_size, stride, padding) == PAIRS[:3] and shape[2] % 2 == shape[3] % 2 == 0
 
 
 @inlined_kernel
@@ -62,8 +63,7 @@ def largest_of_four(at, left, right, lanes, operands):
     """Write the largest number, or `floor` if none is above it."""
     up, low, y, floor = operands
     best, _, _, _ = _play(up, low, left, right, lanes)
-    smallest = spread(floor, lanes)
-    store(y, at, lanes, choose((best > smallest) | (best != best), best, smallest))
+    write_largest(y, at, lanes, best, floor)
 
 
 @inlined_kernel
@@ -74,13 +74,7 @@ def largest_and_winner_of_four(at, left, right, lanes, operands):
     tap = choose(two, spread(winners.dtype.type(1), lanes), spread(winners.dtype.type(0), lanes))
     tap = choose(three, spread(winners.dtype.type(2), lanes), tap)
     tap = choose(four, spread(winners.dtype.type(3), lanes), tap)
-    if rectified:
-        zero = spread(y.dtype.type(0), lanes)
-        positive = best > zero
-        best = choose(positive | (best != best), best, zero)
-        tap = choose(positive, tap, spread(winners.dtype.type(NOBODY), lanes))
-    store(y, at, lanes, best)
-    store(winners, at, lanes, tap)
+    write_winner(y, winners, at, lanes, best, tap, rectified, NOBODY)
 
 
 @inlined_kernel

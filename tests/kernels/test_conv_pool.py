@@ -10,12 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from minigrad import kernels
 from minigrad.kernels import reference
 from minigrad.kernels.conv_pool import is_made_again
-from minigrad.kernels.pairs import are_pairs
+from minigrad.kernels.pairs import PAIRS, are_pairs
 
 from .layouts import draw_values
 from .test_conv import convolutions
-
-PAIRS = (2, 2), (2, 2), (0, 0), False
 
 
 @st.composite
@@ -65,6 +63,7 @@ def test_one_pass_is_three(case, data):
         ((1, 2, 8, 7), (2, 2), (2, 2), (0, 0), False),
         ((1, 2, 8, 6), (2, 2), (1, 2), (0, 0), False),
         ((1, 2, 8, 6), (2, 2), (2, 2), (1, 0), False),
+        ((1, 2, 32, 32), (16, 16), (16, 16), (0, 0), False),
     ],
 )
 def test_pairs_cover_an_image(shape, kernel_size, stride, padding, answer):

@@ -208,6 +208,11 @@ def test_no_window_fits_into_an_image_without_pixels(name):
             getattr(module, name)(np.zeros((2, 3, 0, 4), np.float32), (2, 2), (2, 2), (0, 0), False)
 
 
+def test_to_an_image_without_pixels_nothing_is_sent():
+    g, winners = np.zeros((2, 3, 0, 2), np.float32), np.zeros((2, 3, 0, 2), np.uint8)
+    assert kernels.route_winners(g, winners, (2, 3, 0, 4), (2, 2), (2, 2), (0, 0), False).shape == (2, 3, 0, 4)
+
+
 @pytest.mark.compiled
 @pytest.mark.parametrize("shape", [(1, 6, 150, 62), (1, 33, 38, 32), (33, 6, 14, 14)])
 def test_bands_of_a_large_image_do_not_part_its_windows(shape):

@@ -10,12 +10,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from minigrad import kernels
 from minigrad.kernels import conv_pool, reference, winograd
 from minigrad.kernels.layout import channels_last
+from minigrad.kernels.pairs import PAIRS
 from minigrad.kernels.stretch import S, shrink, stretch
 from minigrad.kernels.transform import LANES, make_transform
 
 from .layouts import LAYOUTS, draw_values
 
-SIDE_BY_SIDE = (2, 2), (2, 2), (0, 0), False  # the pool
 WIDE = pytest.mark.skipif(LANES == 4, reason="36 is a multiple of four lanes, so the algorithm is for it")
 
 
@@ -70,11 +70,11 @@ def test_with_a_rectifier_and_a_pool_it_is_the_three_in_turn(case, data):
     assert conv_pool.by_tiles(weight.shape, x.dtype, *window)
     convolved = kernels.conv2d(x, weight, bias, *window)
     y, winners = kernels.conv2d_relu_max_pool2d(x, weight, bias, window)
-    expected = kernels.relu_max_pool2d_winners(convolved, *SIDE_BY_SIDE)
+    expected = kernels.relu_max_pool2d_winners(convolved, *PAIRS)
     for ours, theirs in zip((y, winners), expected, strict=True):
         assert_array_equal(ours, theirs)
     g, x = draw_values(data.draw, y.shape, np.float32), np.nan_to_num(x)
-    routed = kernels.route_winners(g, winners, convolved.shape, *SIDE_BY_SIDE)
+    routed = kernels.route_winners(g, winners, convolved.shape, *PAIRS)
     dx = kernels.conv2d_relu_max_pool2d_input_grad(g, winners, weight, x.shape, *window)
     assert_array_equal(dx, kernels.conv2d_input_grad(routed, weight, x.shape, *window))
     dw, total = kernels.conv2d_relu_max_pool2d_grads(x, winners, g, weight.shape, *window)
@@ -85,13 +85,13 @@ def test_with_a_rectifier_and_a_pool_it_is_the_three_in_turn(case, data):
 def test_images_cut_into_blocks_are_pooled_alike():
     x, weight, bias, window = random(1, 64, 70, 50), random(64, 64, 3, 3), random(64), settings((1, 1))
     assert winograd.cut((1, 70, 50, 64), 64, team=2) > 2
-    expected = kernels.relu_max_pool2d_winners(kernels.conv2d(x, weight, bias, *window), *SIDE_BY_SIDE)
+    expected = kernels.relu_max_pool2d_winners(kernels.conv2d(x, weight, bias, *window), *PAIRS)
     y, winners = kernels.conv2d_relu_max_pool2d(x, weight, bias, window)
     for ours, theirs in zip((y, winners), expected, strict=True):
         assert_array_equal(ours, theirs)
     g = random(*y.shape)
     dx = kernels.conv2d_relu_max_pool2d_input_grad(g, winners, weight, x.shape, *window)
-    routed = kernels.route_winners(g, winners, (1, 64, 70, 50), *SIDE_BY_SIDE)
+    routed = kernels.route_winners(g, winners, (1, 64, 70, 50), *PAIRS)
     assert_array_equal(dx, kernels.conv2d_input_grad(routed, weight, x.shape, *window))
 
 
